@@ -1,0 +1,33 @@
+# `make demo` renders the quickstart film, `make test` runs the tests; both install what they need into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check fix tiny clean
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/ursa-ray render storyboards/quickstart.yaml --run renders/quickstart
+
+test: .venv/installed
+	$(BIN)/python -m pytest -m "not slow"
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/basedpyright
+
+fix: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+tiny: .venv/installed
+	$(BIN)/python -m ursa_ray.model.tiny ursa_ray/checkpoint/tiny
+
+clean:
+	rm -rf .venv renders
