@@ -1,0 +1,29 @@
+"""Every test runs with its own home, no network and no inherited settings; shapes are checked at run time."""
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+# The signatures of the model carry shapes; here, and only here, every call is checked against them.
+install_import_hook("ursa_ray.model", "beartype.beartype")
+
+GOLDENS = Path(__file__).parent / "goldens"
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path_factory, monkeypatch):
+    for name in list(os.environ):
+        if name.startswith(("RAY_", "HF_", "URSA_")):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("HF_HOME", str(home / "huggingface"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture
+def goldens() -> Path:
+    return GOLDENS

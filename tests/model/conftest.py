@@ -1,0 +1,39 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ursa_ray.model import Ursa
+
+
+@pytest.fixture(scope="session", autouse=True)
+def two_threads():
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session", params=["fsq", "ibq"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def golden_folder():
+    from tests.conftest import GOLDENS
+
+    return GOLDENS
+
+
+@pytest.fixture(scope="session")
+def cases(golden_folder):
+    return json.loads((golden_folder / "cases.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def golden(kind, golden_folder):
+    return load_file(golden_folder / f"golden-{kind}.safetensors")
+
+
+@pytest.fixture(scope="session")
+def ursa(kind, golden_folder):
+    return Ursa.from_pretrained(str(golden_folder / f"tiny-{kind}"), device="cpu", dtype=torch.float32)

@@ -1,0 +1,77 @@
+"""From a model's name to its folder: the built-in one, a folder of the user's, or the Hugging Face cache."""
+
+import re
+from pathlib import Path
+
+from ursa_ray.errors import CheckpointError
+
+TINY = Path(__file__).parent / "tiny"
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+# No Python files: the published folders carry some, and we run nothing that comes with weights.
+PATTERNS = ["*.json", "*.txt", "*.safetensors", "*.bin", "*.pth"]
+
+
+def find_folder(name: str, base: Path | None, fetch: bool) -> Path | None:
+    """Folder of a model; None if it is a hub id that is not in the cache and `fetch` is off.
+
+    Raises:
+        CheckpointError: no such folder, not a name, or the hub refuses.
+    """
+    if name == "tiny":
+        return TINY
+    folder = (base or Path()) / Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if HUB_ID.fullmatch(name) is None or name.startswith("."):
+        raise CheckpointError(
+            f"model {name!r}: there is no folder {folder}, and it is not a hub id. "
+            "Expected tiny, a folder, or an id such as BAAI/URSA-1.7B-FSQ320."
+        )
+    return _from_hub(name, fetch)
+
+
+def _from_hub(name: str, fetch: bool) -> Path | None:
+    from huggingface_hub import snapshot_download  # 0.3 s: not before it is needed
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    repo, _, revision = name.partition("@")
+    try:
+        folder = Path(snapshot_download(repo, revision=revision or None, local_files_only=True))
+    except LocalEntryNotFoundError:
+        folder = None
+    # An interrupted download leaves a folder with some of the files.
+    if folder is not None and all(_has_weights(folder / part) for part in ("transformer", "vae", "scheduler")):
+        return folder
+    if not fetch:
+        return None
+    command = f"hf download {repo}" + (f" --revision {revision}" if revision else "")
+    try:
+        return Path(snapshot_download(repo, revision=revision or None, allow_patterns=PATTERNS))
+    except GatedRepoError as error:
+        raise CheckpointError(
+            f"model {name!r} is gated. Accept its terms at https://huggingface.co/{repo}, "
+            f"then: hf auth login && {command}"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise CheckpointError(f"model {repo!r} has no revision {revision!r} on the hub.") from error
+    except RepositoryNotFoundError as error:
+        raise CheckpointError(
+            f"model {name!r} is neither a folder nor on the hub. Check the spelling; if it is private: hf auth login"
+        ) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise CheckpointError(
+            f"model {name!r} is not on this machine and the hub cannot be reached. "
+            f"Where there is internet access: {command}"
+        ) from error
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(path.suffix in {".safetensors", ".bin", ".pth"} for path in folder.glob("*"))

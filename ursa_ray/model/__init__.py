@@ -1,0 +1,19 @@
+"""URSA inference in our own code: load a released checkpoint, generate codes, decode them to frames.
+
+    ursa = Ursa.from_pretrained("tiny")
+    frames = ursa.decode(ursa.generate("a red square moves to the right", seed=1))
+
+One legend for the axes in the signatures of this package:
+
+    b       prompts of one sequence: conditional, then unconditional
+    n       positions of a sequence, or tokens that are worked on together
+    p       text positions
+    t h w   latent frames, rows and columns of codes
+    d       width of the transformer, or of one attention head
+    k       codes of the codebook
+    e       components of a codebook vector
+"""
+
+from ursa_ray.model.ursa import Ursa
+
+__all__ = ["Ursa"]

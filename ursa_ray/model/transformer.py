@@ -1,0 +1,103 @@
+"""The URSA transformer: a dense Qwen3 decoder with full attention that scores every visual token at once.
+
+One sequence is [text, begin-of-visual, visual tokens]. Nothing is masked, not even padding, and there is no time input.
+As in a language model the row at position i scores the token at i + 1, so visual tokens are scored by the rows that
+start at begin-of-visual and leave out the last one. Module names are those of the published weights.
+"""
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from ursa_ray.checkpoint.config import TransformerConfig
+from ursa_ray.model.rotary import rotary_table, rotate, sequence_positions
+
+
+class Attention(nn.Module):
+    """Grouped-query attention over the whole sequence, queries and keys normalised per head before rotation."""
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        d, head_dim = config.hidden_size, config.head_dim
+        self.head_dim = head_dim
+        self.q_proj = nn.Linear(d, config.num_attention_heads * head_dim, bias=False)
+        self.k_proj = nn.Linear(d, config.num_key_value_heads * head_dim, bias=False)
+        self.v_proj = nn.Linear(d, config.num_key_value_heads * head_dim, bias=False)
+        self.o_proj = nn.Linear(config.num_attention_heads * head_dim, d, bias=False)
+        self.q_norm = nn.RMSNorm(head_dim, eps=config.rms_norm_eps)
+        self.k_norm = nn.RMSNorm(head_dim, eps=config.rms_norm_eps)
+
+    def forward(self, x: Float[Tensor, "b n d"], rotary: Float[Tensor, "2 n pairs"]) -> Float[Tensor, "b n d"]:
+        q, k, v = (
+            rearrange(project(x), "b n (heads d) -> b heads n d", d=self.head_dim)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        q, k = rotate(self.q_norm(q), rotary), rotate(self.k_norm(k), rotary)
+        y = F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+        return self.o_proj(rearrange(y, "b heads n d -> b n (heads d)"))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        gate, up = self.gate_proj(x), self.up_proj(x)
+        # The published kernel multiplies in float32 and rounds once.
+        return self.down_proj((F.silu(gate.float()) * up.float()).to(x.dtype))
+
+
+class Block(nn.Module):
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        self.input_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.mlp = FeedForward(config)
+
+    def forward(self, x: Float[Tensor, "b n d"], rotary: Float[Tensor, "2 n pairs"]) -> Float[Tensor, "b n d"]:
+        x = x + self.self_attn(self.input_layernorm(x), rotary)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Body(nn.Module):
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
+        self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+
+    def forward(self, ids: Int64[Tensor, "b n"], rotary: Float[Tensor, "2 n pairs"]) -> Float[Tensor, "b n d"]:
+        x = self.embed_tokens(ids)
+        for layer in self.layers:
+            x = layer(x, rotary)
+        return self.norm(x)
+
+
+class Transformer(nn.Module):
+    """Codes and prompts in, one hidden row for every visual token out; `lm_head` turns rows into logits."""
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        self.config = config
+        self.model = Body(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.lm_head_size, bias=False)
+
+    def rotary(self, num_text: int, grid: tuple[int, int, int]) -> Float[Tensor, "2 n pairs"]:
+        """Rotary table of a sequence; the same for all steps of a generation."""
+        positions = sequence_positions(num_text, grid, self.lm_head.weight.device)
+        return rotary_table(positions, self.config.head_dim, self.config.rope_theta)
+
+    def forward(
+        self, prompts: Int64[Tensor, "b p"], codes: Int64[Tensor, "tokens"], rotary: Float[Tensor, "2 n pairs"]
+    ) -> Float[Tensor, "b tokens d"]:
+        """Hidden rows that score `codes`, which all prompts share."""
+        begin = codes.new_tensor([self.config.bov_token_id])
+        visual = torch.cat([begin, codes + self.config.lm_vocab_size]).expand(len(prompts), -1)
+        hidden = self.model(torch.cat([prompts, visual], dim=1), rotary)
+        return hidden[:, -(len(codes) + 1) : -1]
