@@ -114,9 +114,9 @@ def _filled(
 ) -> Module:
     """Give a module that was built on the meta device its weights; they are its own afterwards."""
     _check_tensors({name: value.shape for name, value in module.state_dict().items()}, weights, folder)
-    weights = {name: value.to(device, dtype) for name, value in weights.items()}
     module.load_state_dict(weights, assign=True)
-    return module.eval().requires_grad_(False)
+    # The module's own `to`: the image tokenizer may keep its decoder in another type.
+    return module.to(device, dtype).eval().requires_grad_(False)
 
 
 def _check_tensors(expected: dict[str, torch.Size], weights: StateDict, folder: Path) -> None:

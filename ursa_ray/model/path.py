@@ -14,7 +14,7 @@ uniform otherwise; its only rate, 1 / (1 - t), leads to x_1.
 Axes: n tokens, k codes of the codebook, e components of a codebook vector.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
@@ -24,6 +24,7 @@ from torch.nn import functional as F  # noqa: N812
 from ursa_ray.checkpoint.config import PathConfig
 
 
+@runtime_checkable
 class Path(Protocol):
     """What the samplers ask of a path; `generator` draws in the published order."""
 

@@ -12,7 +12,7 @@ the head for rows that score no token. Its draws are keyed by (seed, step), so t
 codes; they come from the CPU, so that every device draws alike. Memory is bounded by working on blocks of rows.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ MAX_BLOCK = 2**25
 START, NOISE, FIRST_STEP = 0, 1, 2
 
 
+@runtime_checkable
 class Sampler(Protocol):
     def start(self, num_tokens: int) -> Int64[Tensor, "n"]:
         """Uniform codes, t = 0."""

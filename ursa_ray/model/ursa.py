@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -72,7 +72,7 @@ class Ursa:
     @classmethod
     def from_pretrained(
         cls, name: str, device: str | torch.device | None = None, dtype: torch.dtype | None = None
-    ) -> Self:
+    ) -> "Ursa":
         """Load `tiny`, a folder in the published layout, or a hub id, which is downloaded when it is not cached.
 
         `device` is cuda where there is one, else cpu; `dtype` float16 on cuda, float32 on a cpu.

@@ -1,0 +1,152 @@
+"""The command line: `ursa-ray plan | render | status | doctor`.
+
+Exit codes: 0 done; 1 something of ours went wrong; 2 bad input, nothing was written; 3 some shots failed, the rest is
+committed; 4 the run is damaged or in use; 5 the film could not be encoded; 6 no replica could be had; 130 interrupted,
+what is committed is safe.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ursa_ray import __version__
+from ursa_ray.errors import UrsaRayError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Turn a storyboard into a long film with the text-to-video model URSA.",
+    epilog=__doc__.partition("\n\n")[2].replace("\n", " "),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+StoryboardPath = Annotated[Path, typer.Argument(metavar="STORYBOARD", help="YAML file that says what to film.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a render.")]
+AsJson = Annotated[bool, typer.Option("--json", help="End standard output with one line that holds one JSON object.")]
+
+
+@app.command()
+def plan(storyboard: StoryboardPath, as_json: AsJson = False) -> None:
+    """Show the shots, segments, frames and work of a film without making it."""
+    from ursa_ray.prepare import prepare
+    from ursa_ray.summary import plan_summary, plan_text
+
+    prepared = prepare(storyboard)
+    _warn(prepared.warnings)
+    _print(plan_text(prepared.plan))
+    if as_json:
+        _print_json(plan_summary(prepared.plan))
+
+
+@app.command()
+def render(
+    storyboard: StoryboardPath,
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of the render.", show_default="renders/<storyboard's name>")
+    ] = None,
+    replicas: Annotated[
+        int | None, typer.Option(min=1, help="Models that work side by side.", show_default="one on each GPU, or one")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(envvar="RAY_ADDRESS", help="Ray cluster to render on.", show_default="this machine")
+    ] = None,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Threads of a replica on a CPU. Another number can give another film.")
+    ] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Make the film, or go on making it: what is committed in the run is never generated again."""
+    from ursa_ray.console import listener
+    from ursa_ray.ledger import Run
+    from ursa_ray.prepare import prepare
+    from ursa_ray.render import render as make
+    from ursa_ray.summary import render_summary
+
+    prepared = prepare(storyboard, fetch=True)
+    _warn(prepared.warnings)
+    opened = Run.create(run if run is not None else Path("renders") / storyboard.stem)
+    executor = _executor(prepared, opened, replicas, address, threads)
+    with listener() as told:
+        rendered = make(prepared.plan, opened, executor, told)
+    _print(f"{rendered.film}: {rendered.num_frames} frames, {float(prepared.plan.seconds):.1f} s")
+    if as_json:
+        _print_json(render_summary(rendered))
+
+
+@app.command()
+def status(run: RunFolder, as_json: AsJson = False) -> None:
+    """Show how far a render is, from its ledger alone: also while it runs, and from another machine."""
+    from ursa_ray.ledger import Run
+    from ursa_ray.summary import run_summary, run_text
+
+    summary = run_summary(Run.open(run))
+    _print(run_text(summary))
+    if as_json:
+        _print_json(summary)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Show what this machine has and lacks for rendering."""
+    from ursa_ray.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        _print(f"{'ok  ' if finding.ok else 'LACK'}  {finding.name}: {finding.found}")
+    if as_json:
+        _print_json({finding.name: {"ok": finding.ok, "found": finding.found} for finding in findings})
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(UrsaRayError.exit_code)
+
+
+@app.callback(invoke_without_command=True)
+def about(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        _print(__version__)
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit the process with its code."""
+    try:
+        app(arguments)
+    except UrsaRayError as error:
+        print(f"ursa-ray: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("ursa-ray: interrupted; what is committed is safe, render again to go on.", file=sys.stderr)  # noqa: T201
+        sys.exit(INTERRUPTED)
+
+
+def _executor(prepared: Any, run: Any, replicas: int | None, address: str | None, threads: int) -> Any:
+    import torch
+
+    from ursa_ray.render import InProcessExecutor
+    from ursa_ray.work import WorkerOptions
+
+    worker = WorkerOptions(
+        prepared.checkpoint.name, prepared.plan.weights_sha256, run.media.resolve(), num_threads=threads
+    )
+    if address is None and (replicas or torch.cuda.device_count()) <= 1:
+        return InProcessExecutor(worker)
+    from ursa_ray.cluster import RayExecutor, RayOptions
+
+    return RayExecutor(worker, RayOptions(replicas, address))
+
+
+def _warn(warnings: list[str]) -> None:
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
+
+
+def _print(text: str) -> None:
+    print(text)  # noqa: T201
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    _print(json.dumps(content, default=str))

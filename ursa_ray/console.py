@@ -1,0 +1,135 @@
+"""A render as it goes on: bars on a terminal, plain lines in a log."""
+
+import sys
+from time import monotonic
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from ursa_ray.plan import Plan, Segment
+from ursa_ray.render import Listener
+
+# Plain lines about the steps of a segment come at most this often.
+LINE_EVERY_S = 10.0
+
+
+def listener() -> "Lines | Bars":
+    """Bars if somebody is looking, else lines; both on standard error, so that standard output is the result's."""
+    console = Console(stderr=True)
+    return Bars(console) if console.is_terminal else Lines()
+
+
+class Lines(Listener):
+    """One line for what begins, ends or fails, and now and then for the steps in between."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None: ...
+
+    def begin(self, plan: Plan, num_reused: int) -> None:
+        self._pace = Pace(plan, num_reused)
+        self._said = monotonic()
+        reused = f", {num_reused} already committed" if num_reused else ""
+        self._say(f"{plan.num_segments} segments, {plan.num_frames} frames{reused}")
+
+    def start(self, segment: Segment) -> None:
+        self._say(f"{segment.name} begins")
+
+    def step(self, segment: Segment, done: int, total: int) -> None:
+        self._pace.step(segment, done, total)
+        if monotonic() - self._said > LINE_EVERY_S:
+            self._say(f"{segment.name} step {done} of {total}, {self._pace.left()}")
+
+    def finish(self, segment: Segment, seconds: float) -> None:
+        self._pace.finish(segment)
+        self._say(f"{segment.name} committed after {seconds:.1f} s, {self._pace.left()}")
+
+    def fail(self, segment: Segment, error: Exception, again: bool) -> None:
+        self._say(f"{segment.name} failed, {'trying again' if again else 'given up'}: {error}")
+
+    def join(self, plan: Plan) -> None:
+        self._say(f"joining {plan.num_frames} frames")
+
+    def _say(self, words: str) -> None:
+        self._said = monotonic()
+        print(words, file=sys.stderr, flush=True)  # noqa: T201
+
+
+class Bars(Listener):
+    """A bar for the film and one for every shot that is being made."""
+
+    def __init__(self, console: Console):
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+        )
+        self._shots: dict[str, TaskID] = {}
+        self._steps: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def begin(self, plan: Plan, num_reused: int) -> None:
+        self._plan = plan
+        total = sum(segment.steps for segment in plan.segments)
+        reused = total * num_reused // plan.num_segments
+        self._film = self._progress.add_task("film (steps)", total=total, completed=reused)
+
+    def start(self, segment: Segment) -> None:
+        if segment.shot not in self._shots:
+            of_shot = [other for other in self._plan.segments if other.shot == segment.shot]
+            total = sum(other.steps for other in of_shot)
+            before = sum(other.steps for other in of_shot if other.index < segment.index)
+            self._shots[segment.shot] = self._progress.add_task(segment.shot, total=total, completed=before)
+        self._steps[segment.key] = 0
+
+    def step(self, segment: Segment, done: int, total: int) -> None:
+        advance = done - self._steps[segment.key]
+        self._steps[segment.key] = done
+        self._progress.advance(self._film, advance)
+        self._progress.advance(self._shots[segment.shot], advance)
+        if self._progress.tasks and self._progress._tasks[self._shots[segment.shot]].finished:
+            self._progress.update(self._shots[segment.shot], visible=False)
+
+    def fail(self, segment: Segment, error: Exception, again: bool) -> None:
+        self._progress.console.print(f"{segment.name} failed, {'trying again' if again else 'given up'}: {error}")
+
+    def join(self, plan: Plan) -> None:
+        self._progress.console.print(f"joining {plan.num_frames} frames")
+
+
+class Pace:
+    """Time left, from the work that was done since the render began."""
+
+    def __init__(self, plan: Plan, num_reused: int):
+        self._began = monotonic()
+        self._left = plan.flops * (1 - num_reused / max(plan.num_segments, 1))
+        self._done = 0.0
+        self._part: dict[str, float] = {}
+
+    def step(self, segment: Segment, done: int, total: int) -> None:
+        self._part[segment.key] = segment.flops * done / total
+
+    def finish(self, segment: Segment) -> None:
+        self._part.pop(segment.key, None)
+        self._done += segment.flops
+
+    def left(self) -> str:
+        done = self._done + sum(self._part.values())
+        if done <= 0:
+            return "time left unknown"
+        seconds = max(0.0, (self._left - done) * (monotonic() - self._began) / done)
+        return f"about {format_time(seconds)} left"
+
+
+def format_time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,73 @@
+"""The log: numbered files that are put if absent, so that a commit is there completely or not at all."""
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from ursa_ray.errors import LedgerError
+
+NAME = re.compile(r"(\d{20})\.parquet")
+
+
+class Log:
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.num_entries = 0
+
+    def read_new(self) -> Iterator[tuple[str, bytes]]:
+        """(path, content) of the entries that were not read or appended through this object, in order.
+
+        Raises:
+            LedgerError: an entry is missing between others.
+        """
+        names = sorted(name for name in os.listdir(self.folder) if NAME.fullmatch(name))
+        for name in names[self.num_entries :]:
+            path = self._path(self.num_entries)
+            if path.name != name:
+                raise LedgerError(f"{path}: is missing, though later entries are there. Restore it.")
+            self.num_entries += 1
+            yield str(path), path.read_bytes()
+
+    def append(self, content: bytes) -> None:
+        """Add an entry; it survives a crash of the machine from the moment that this returns.
+
+        Raises:
+            LedgerError: somebody else has appended to this log since it was read, or the disk refuses.
+        """
+        path = self._path(self.num_entries)
+        temporary = self.folder / f".{path.name}.{secrets.token_hex(8)}"
+        try:
+            write_durably(temporary, content)
+            os.link(temporary, path)
+            sync_folder(self.folder)
+        except FileExistsError as error:
+            raise LedgerError(
+                f"{path}: another render has written to this run. Wait for it, or give this one another --run."
+            ) from error
+        except OSError as error:
+            raise LedgerError(f"{path}: cannot be written ({error.strerror}). What is committed is safe.") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        self.num_entries += 1
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:020d}.parquet"
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Create a file that must not exist yet, and wait until it is on disk."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,80 @@
+"""Plans as Parquet: a row for every segment, what is common to all of them in the schema's metadata."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ursa_ray.errors import LedgerError
+from ursa_ray.plan import ClipCondition, Condition, ImageCondition, ParentCondition, Plan, PlannedShot, Segment
+
+COMMON: dict[str, Callable[[Any], Any]] = {
+    "title": str,
+    "model": str,
+    "weights_sha256": str,
+    "width": int,
+    "height": int,
+    "fps": Fraction,
+    "crf": int,
+}
+CONDITIONS = {kind.__name__: kind for kind in (ParentCondition, ImageCondition, ClipCondition)}
+
+_RANGE = pa.list_(pa.int64(), 2)
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), float | None: pa.float64(), tuple[int, int]: _RANGE}
+
+# Conditions are of several kinds; each is one JSON text.
+SCHEMA = pa.schema([(field.name, _ARROW.get(field.type, pa.string())) for field in fields(Segment)])
+
+
+def plan_to_parquet(plan: Plan) -> bytes:
+    common = {name: str(getattr(plan, name)) for name in COMMON}
+    rows = [asdict(segment) | {"condition": _condition_to_json(segment.condition)} for segment in plan.segments]
+    table = pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({"plan": json.dumps(common)}))
+    sink = io.BytesIO()
+    pq.write_table(table, sink, write_page_checksum=True, compression="zstd")
+    return sink.getvalue()
+
+
+def plan_from_parquet(content: bytes, where: str) -> Plan:
+    try:
+        table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
+        common = json.loads((table.schema.metadata or {})[b"plan"])
+        segments = [_segment(row) for row in table.to_pylist()]
+        shots = tuple(_shot(name, tuple(group)) for name, group in groupby(segments, lambda segment: segment.shot))
+        return Plan(shots=shots, **{name: convert(common[name]) for name, convert in COMMON.items()})
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise LedgerError(f"{where}: is damaged ({error}). Delete it and render again.") from error
+
+
+def _shot(name: str, segments: tuple[Segment, ...]) -> PlannedShot:
+    return PlannedShot(name, segments[-1].film[1] - segments[0].film[0], segments)
+
+
+def _segment(row: dict[str, Any]) -> Segment:
+    ranges = {name: tuple(row[name]) for name in ("shown", "film")}
+    return Segment(**row | ranges | {"condition": _condition_from_json(row["condition"])})
+
+
+def _condition_to_json(condition: Condition | None) -> str | None:
+    if condition is None:
+        return None
+    return json.dumps({"kind": type(condition).__name__} | asdict(condition), default=str)
+
+
+def _condition_from_json(text: str | None) -> Condition | None:
+    if text is None:
+        return None
+    raw = json.loads(text)
+    kind = CONDITIONS[raw.pop("kind")]
+    if "path" in raw:
+        raw["path"] = Path(raw["path"])
+    if "fps" in raw:
+        raw["fps"] = Fraction(raw["fps"])
+    return kind(**raw)

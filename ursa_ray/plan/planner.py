@@ -1,0 +1,251 @@
+"""From a storyboard to a plan: settings resolved, shots cut into windows, seeds and keys derived from content."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from ursa_ray.checkpoint import Checkpoint, TextTokenizer
+from ursa_ray.errors import StoryboardError
+from ursa_ray.plan.cost import segment_flops
+from ursa_ray.plan.segments import (
+    ClipCondition,
+    Condition,
+    ImageCondition,
+    ParentCondition,
+    Plan,
+    PlannedShot,
+    Segment,
+)
+from ursa_ray.plan.windows import Window, split, tail
+from ursa_ray.storyboard import Shot, Storyboard
+
+# What the published scripts use where neither the storyboard nor the model says anything.
+SETTINGS = {
+    "negative_prompt": "",
+    "motion": 9.0,
+    "guidance": 7.0,
+    "guidance_trunc": 0.9,
+    "flow_shift": None,
+    "seed": 0,
+}
+COND_NOISE = 0.1
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is the same for all segments of a film. `overlap` and `frames` in frames, sizes in pixels."""
+
+    width: int
+    height: int
+    fps: Fraction
+    frames: int
+    overlap: int
+    cond_noise: float
+
+
+def plan_storyboard(storyboard: Storyboard, checkpoint: Checkpoint, assets: Mapping[str, str]) -> Plan:
+    """Resolve a storyboard into segments; `assets` holds the sha256 of the image or clip of each shot that has one.
+
+    Raises:
+        StoryboardError: the storyboard asks for what the model cannot do.
+    """
+    return _Planner(storyboard, checkpoint, assets).plan()
+
+
+class _Planner:
+    def __init__(self, storyboard: Storyboard, checkpoint: Checkpoint, assets: Mapping[str, str]):
+        self.storyboard, self.checkpoint, self.assets = storyboard, checkpoint, assets
+        self.weights_sha256 = checkpoint.weights_sha256()
+        folder = checkpoint.folder
+        self.text = None if folder is None else TextTokenizer.from_folder(folder / "tokenizer")
+        self.frame = _frame(storyboard, checkpoint)
+        self.last_segment: dict[str, Segment] = {}
+
+    def plan(self) -> Plan:
+        shots, start = [], 0
+        for number, shot in enumerate(self.storyboard.shots):
+            shots.append(self._shot(number, shot, start))
+            start += shots[-1].num_frames
+        return Plan(
+            title=self.storyboard.title,
+            model=self.checkpoint.name,
+            weights_sha256=self.weights_sha256,
+            width=self.frame.width,
+            height=self.frame.height,
+            fps=self.frame.fps,
+            crf=self.storyboard.output.crf,
+            shots=tuple(shots),
+        )
+
+    def _shot(self, number: int, shot: Shot, start: int) -> PlannedShot:
+        num_frames = self._num_frames(number, shot)
+        condition = self._first_condition(shot)
+        first_given = 0 if condition is None else condition.num_given
+        prompts = self._prompts(number, shot)
+        segments: list[Segment] = []
+        for window in split(num_frames, self.frame.frames, self.frame.overlap, first_given):
+            if segments:
+                condition = self._after(segments[-1])
+            segments.append(self._segment(shot, len(segments), start, window, condition, _at(prompts, window)))
+        self.last_segment[shot.id] = segments[-1]
+        return PlannedShot(shot.id, num_frames, tuple(segments))
+
+    def _segment(
+        self, shot: Shot, index: int, shot_start: int, window: Window, condition: Condition | None, prompt: str
+    ) -> Segment:
+        frame, guidance = self.frame, self._setting(shot, "guidance")
+        steps = self._setting(shot, "steps")
+        stride = self.checkpoint.tokenizer.spatial_stride
+        num_latents = (frame.frames - 1) // self.checkpoint.tokenizer.temporal_stride + 1
+        grid = (num_latents, frame.height // stride, frame.width // stride)
+        max_prompt_length = self.checkpoint.defaults.max_prompt_length
+        return Segment(
+            shot=shot.id,
+            index=index,
+            prompt=prompt,
+            negative_prompt=self._setting(shot, "negative_prompt"),
+            width=frame.width,
+            height=frame.height,
+            num_frames=frame.frames,
+            steps=steps,
+            guidance=guidance,
+            guidance_trunc=self._setting(shot, "guidance_trunc"),
+            flow_shift=self._setting(shot, "flow_shift"),
+            # As published: an image conditions as it is, frames of a video are noised.
+            cond_noise=frame.cond_noise if isinstance(condition, ParentCondition | ClipCondition) else 0.0,
+            max_prompt_length=max_prompt_length,
+            seed=_seed(self._setting(shot, "seed"), shot.id, index),
+            condition=condition,
+            shown=window.shown,
+            film=(shot_start + window.start, shot_start + window.stop),
+            flops=segment_flops(self.checkpoint, grid, steps, 2 if guidance > 1 else 1, max_prompt_length),
+        ).with_key(self.weights_sha256)
+
+    def _first_condition(self, shot: Shot) -> Condition | None:
+        if shot.continue_ is not None:
+            return self._after(self.last_segment[shot.continue_])
+        path = self.storyboard.asset_path(shot)
+        if path is None:
+            return None
+        if shot.image is not None:
+            return ImageCondition(self.assets[shot.id], path)
+        return ClipCondition(self.assets[shot.id], path, self.frame.overlap, self.frame.fps)
+
+    def _after(self, parent: Segment) -> ParentCondition:
+        """What follows `parent` is conditioned on the last frames of it that the film shows."""
+        stride = self.checkpoint.tokenizer.temporal_stride
+        return ParentCondition(parent.key, *tail(parent.shown[1], self.frame.overlap, stride))
+
+    def _num_frames(self, number: int, shot: Shot) -> int:
+        if shot.frames is not None:
+            return shot.frames
+        assert shot.duration is not None, shot
+        num_frames = round(shot.duration * self.frame.fps)
+        if num_frames < 1:
+            raise self._error(number, "duration", f"is shorter than a frame at {self.frame.fps} frames a second.")
+        return num_frames
+
+    def _prompts(self, number: int, shot: Shot) -> list[tuple[int, str]]:
+        """(first frame, prompt) of the shot and of each beat, with the motion that the model was trained to read."""
+        motion = self._setting(shot, "motion")
+        self._check_length(number, "negative_prompt", self._setting(shot, "negative_prompt"))
+        prompts = [(0, f"motion={motion:.1f}, {shot.prompt}")]
+        self._check_length(number, "prompt", prompts[0][1])
+        for i, beat in enumerate(shot.beats):
+            at = beat.frame if beat.frame is not None else round((beat.at or 0) * self.frame.fps)
+            if not prompts[-1][0] < at < self._num_frames(number, shot):
+                after = f"expected after frame {prompts[-1][0]} and before the shot's end, frame {self._num_frames(number, shot)}."
+                raise self._error(number, "beats", f"beats[{i}] is at frame {at}, {after}", i)
+            prompts.append((at, f"motion={motion:.1f}, {beat.prompt}"))
+            self._check_length(number, "beats", prompts[-1][1], i, "prompt")
+        return prompts
+
+    def _check_length(self, number: int, key: str, prompt: str, *path: str | int) -> None:
+        limit = self.checkpoint.defaults.max_prompt_length
+        num_tokens = 0 if self.text is None else self.text.count(prompt)
+        if num_tokens > limit:
+            what = f"{key} has {num_tokens} tokens with its motion, expected at most {limit}. Shorten it by about "
+            raise self._error(number, key, f"{what}{1 - limit / num_tokens:.0%}.", *path)
+
+    def _setting(self, shot: Shot, name: str) -> Any:
+        fallback = self.checkpoint.defaults.steps if name == "steps" else SETTINGS[name]
+        choices = getattr(shot, name), getattr(self.storyboard.defaults, name), fallback
+        return next((value for value in choices if value is not None), None)
+
+    def _error(self, number: int, key: str, problem: str, *path: str | int) -> StoryboardError:
+        where = self.storyboard.where("shots", number, key, *path)
+        return StoryboardError(f'{where}: shots[{number}] ("{self.storyboard.shots[number].id}"): {problem}')
+
+
+def _frame(storyboard: Storyboard, checkpoint: Checkpoint) -> Frame:
+    defaults, tokenizer, where = checkpoint.defaults, checkpoint.tokenizer, storyboard.where
+    if not checkpoint.makes_video:
+        raise StoryboardError(
+            f"{where('model')}: {storyboard.model} makes images only, expected a video model such as BAAI/URSA-1.7B-FSQ320."
+        )
+    video, segment = storyboard.video, storyboard.segment
+    width, height = video.width or defaults.width, video.height or defaults.height
+    if width is None or height is None:
+        raise StoryboardError(f"{where('video')}: width and height are missing, and {storyboard.model} has no default.")
+    for key, size in (("width", width), ("height", height)):
+        _check_multiple(f"{where('video', key)}: {key}", size, tokenizer.spatial_stride)
+    frames = segment.frames or defaults.frames
+    overlap = segment.overlap if segment.overlap is not None else _default_overlap(frames, checkpoint)
+    _check_window(storyboard, checkpoint, frames, overlap)
+    return Frame(
+        width=width,
+        height=height,
+        fps=video.fps or defaults.fps,
+        frames=frames,
+        overlap=overlap,
+        cond_noise=COND_NOISE if segment.cond_noise is None else segment.cond_noise,
+    )
+
+
+def _default_overlap(frames: int, checkpoint: Checkpoint) -> int:
+    if frames == checkpoint.defaults.frames:
+        return checkpoint.defaults.overlap
+    stride = checkpoint.tokenizer.temporal_stride
+    return 1 + stride * round((frames - 1) / (4 * stride))
+
+
+def _check_multiple(what: str, size: int, stride: int) -> None:
+    if size % stride:
+        below = size - size % stride
+        nearest = " or ".join(str(near) for near in (below, below + stride) if near)
+        raise StoryboardError(f"{what} is {size}, expected a multiple of {stride} such as {nearest}.")
+
+
+def _check_window(storyboard: Storyboard, checkpoint: Checkpoint, frames: int, overlap: int) -> None:
+    stride = checkpoint.tokenizer.temporal_stride
+    for key, number in (("frames", frames), ("overlap", overlap)):
+        if number < 1 or (number - 1) % stride:
+            below = max(1, number - (number - 1) % stride)
+            raise StoryboardError(
+                f"{storyboard.where('segment', key)}: {key} is {number}, "
+                f"expected 1 more than a multiple of {stride}, such as {below} or {below + stride}."
+            )
+    if overlap >= frames:
+        raise StoryboardError(
+            f"{storyboard.where('segment', 'overlap')}: overlap is {overlap}, expected less than the {frames} frames of a segment."
+        )
+    longest = getattr(checkpoint.tokenizer, "sample_frames", frames)
+    if frames > longest:
+        raise StoryboardError(
+            f"{storyboard.where('segment', 'frames')}: frames is {frames}, expected at most {longest}, "
+            f"the longest clip that {storyboard.model} makes. Make the shot longer instead: it becomes several segments."
+        )
+
+
+def _at(prompts: list[tuple[int, str]], window: Window) -> str:
+    """The prompt in force in the middle of a window's new frames."""
+    middle = Fraction(window.start + window.stop, 2)
+    return [prompt for first, prompt in prompts if first <= middle][-1]
+
+
+def _seed(base: int, shot: str, index: int) -> int:
+    """From content, so that inserting a shot does not change the others."""
+    digest = hashlib.sha256(f"{base}/{shot}/{index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,0 +1,209 @@
+"""What a plan is made of. Frame ranges are half-open and counted in whole frames."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+# Part of every key: raised when the same request would give other codes.
+KEY_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ParentCondition:
+    """Frames [start, stop) of another segment."""
+
+    key: str
+    start: int
+    stop: int
+
+    @property
+    def num_given(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class ImageCondition:
+    """A start image; the film shows it as the first frame of the shot."""
+
+    sha256: str
+    path: Path
+
+    @property
+    def num_given(self) -> int:
+        return 0
+
+
+@dataclass(frozen=True)
+class ClipCondition:
+    """The last frames of a given clip, at the film's frame rate; the film shows only what follows them."""
+
+    sha256: str
+    path: Path
+    num_frames: int
+    fps: Fraction
+
+    @property
+    def num_given(self) -> int:
+        return self.num_frames
+
+
+Condition = ParentCondition | ImageCondition | ClipCondition
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One run of the model.
+
+    Attributes:
+        key: hash of everything that decides the codes; "" before `with_key`.
+        shot, index: which segment of which shot.
+        shown: the segment's frames that the film shows; those before repeat what conditioned it.
+        film: where in the film they are.
+        flops: work of the denoising steps.
+    """
+
+    shot: str
+    index: int
+    prompt: str
+    negative_prompt: str
+    width: int
+    height: int
+    num_frames: int
+    steps: int
+    guidance: float
+    guidance_trunc: float
+    flow_shift: float | None
+    cond_noise: float
+    max_prompt_length: int
+    seed: int
+    condition: Condition | None
+    shown: tuple[int, int]
+    film: tuple[int, int]
+    flops: float
+    key: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.shot}[{self.index}]"
+
+    @property
+    def parent(self) -> str | None:
+        return self.condition.key if isinstance(self.condition, ParentCondition) else None
+
+    def with_key(self, weights_sha256: str) -> "Segment":
+        """Hash what decides the codes: no path, host, device or number type, and nothing of how the film is cut."""
+        decides: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in (
+                "prompt",
+                "negative_prompt",
+                "width",
+                "height",
+                "num_frames",
+                "steps",
+                "guidance",
+                "guidance_trunc",
+                "flow_shift",
+                "cond_noise",
+                "max_prompt_length",
+                "seed",
+            )
+        }
+        decides |= {
+            "format": KEY_FORMAT,
+            "sampler": "fast",
+            "weights": weights_sha256,
+            "condition": _decisive(self.condition),
+        }
+        return replace(self, key=_hash(decides))
+
+
+@dataclass(frozen=True)
+class PlannedShot:
+    id: str
+    num_frames: int
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    title: str
+    model: str
+    weights_sha256: str
+    width: int
+    height: int
+    fps: Fraction
+    crf: int
+    shots: tuple[PlannedShot, ...]
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """In the order of the film; a parent always comes before its children."""
+        return tuple(segment for shot in self.shots for segment in shot.segments)
+
+    @cached_property
+    def by_key(self) -> dict[str, Segment]:
+        """Shots that ask for the same share a segment."""
+        return {segment.key: segment for segment in self.segments}
+
+    @property
+    def num_frames(self) -> int:
+        return sum(shot.num_frames for shot in self.shots)
+
+    @property
+    def num_segments(self) -> int:
+        return len(self.segments)
+
+    @property
+    def seconds(self) -> float:
+        return float(self.num_frames / self.fps)
+
+    @property
+    def flops(self) -> float:
+        return sum(segment.flops for segment in self.by_key.values())
+
+    @cached_property
+    def chain(self) -> dict[str, tuple[int, float]]:
+        """For each key the segments and the FLOPs of the longest chain that starts with it."""
+        after: dict[str, tuple[int, float]] = {}
+        chain: dict[str, tuple[int, float]] = {}
+        for segment in reversed(self.segments):
+            num_after, flops_after = after.get(segment.key, (0, 0.0))
+            num, flops = chain[segment.key] = 1 + num_after, segment.flops + flops_after
+            if (parent := segment.parent) is not None:
+                num_known, flops_known = after.get(parent, (0, 0.0))
+                after[parent] = max(num_known, num), max(flops_known, flops)
+        return chain
+
+    @property
+    def critical_path(self) -> tuple[int, float]:
+        """Segments and FLOPs of the longest chain: what no number of replicas can shorten."""
+        return max(num for num, _ in self.chain.values()), max(flops for _, flops in self.chain.values())
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the film that is asked for: its segments, how they are cut, and how it is encoded."""
+        return _hash(
+            {
+                "title": self.title,
+                "fps": str(self.fps),
+                "crf": self.crf,
+                "segments": [(segment.name, segment.key, segment.shown) for segment in self.segments],
+            }
+        )
+
+
+def _decisive(condition: Condition | None) -> dict[str, Any] | None:
+    if condition is None:
+        return None
+    fields = {name: value for name, value in asdict(condition).items() if name != "path"}
+    return {"kind": type(condition).__name__, **fields}
+
+
+def _hash(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,51 @@
+"""From a storyboard's path to a checked plan: everything that can be found wrong before anything is written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ursa_ray.checkpoint import Checkpoint, open_checkpoint
+from ursa_ray.errors import AssetError, CheckpointError, StoryboardError
+from ursa_ray.media import asset_sha256
+from ursa_ray.plan import Plan, lint, plan_storyboard
+from ursa_ray.storyboard import Storyboard, load_storyboard
+
+
+@dataclass(frozen=True)
+class Prepared:
+    storyboard: Storyboard
+    checkpoint: Checkpoint
+    plan: Plan
+    warnings: list[str]
+
+
+def prepare(path: Path, fetch: bool = False) -> Prepared:
+    """Load, check and plan a storyboard; with `fetch` its model is downloaded if need be.
+
+    Raises:
+        StoryboardError, AssetError, CheckpointError: with the line of the file that asks for it.
+    """
+    storyboard = load_storyboard(path)
+    try:
+        checkpoint = open_checkpoint(storyboard.model, base=storyboard.folder, fetch=fetch)
+        plan = plan_storyboard(storyboard, checkpoint, _assets(storyboard))
+    except CheckpointError as error:
+        raise CheckpointError(f"{storyboard.where('model')}: {error}") from error
+    return Prepared(storyboard, checkpoint, plan, lint(storyboard, checkpoint, plan))
+
+
+def _assets(storyboard: Storyboard) -> dict[str, str]:
+    """Hash of the image or clip of every shot that has one; opened once, to see that it is one."""
+    hashes, problems = {}, []
+    for number, shot in enumerate(storyboard.shots):
+        path = storyboard.asset_path(shot)
+        if path is None:
+            continue
+        kind = "image" if shot.image is not None else "clip"
+        try:
+            hashes[shot.id] = asset_sha256(path, kind)
+        except AssetError as error:
+            where = storyboard.where("shots", number, "image" if kind == "image" else "video")
+            problems.append(f'{where}: shots[{number}] ("{shot.id}"): {error}')
+    if problems:
+        raise StoryboardError("\n".join(problems))
+    return hashes

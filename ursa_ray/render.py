@@ -1,0 +1,254 @@
+"""The director: feeds ready segments to replicas, commits what returns, joins the film.
+
+It decides with `schedule`, keeps what is done in the run, and leaves the work to an executor: the one here runs
+segments one after another in this process, the one in `cluster` on the replicas of a Ray cluster.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+
+from ursa_ray import __version__
+from ursa_ray.errors import RenderError, UrsaRayError
+from ursa_ray.ledger import Commit, Run
+from ursa_ray.media import file_sha256, read_mezzanine, write_contact_sheet, write_film, write_still
+from ursa_ray.plan import Plan, PlannedShot, Segment
+from ursa_ray.schedule import Job, Retry, Schedule
+from ursa_ray.work import Done, Request, Step, Worker, WorkerOptions
+
+
+# Pictures on the contact sheet: they are in memory together.
+MAX_ON_SHEET = 100
+
+
+@dataclass(frozen=True)
+class Failed:
+    key: str
+    error: Exception
+
+
+Event = Step | Done | Failed
+
+
+class Executor(Protocol):
+    """Replicas that make segments; a context that starts them and lets them go."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+    @property
+    def num_idle(self) -> int: ...
+
+    def submit(self, request: Request) -> None: ...
+
+    def next_event(self) -> Event | None:
+        """Wait for something to happen to what was submitted; None if it is only that a replica became idle."""
+        ...
+
+
+class Listener:
+    """What a render tells as it goes on; this one is deaf."""
+
+    def begin(self, plan: Plan, num_reused: int) -> None: ...
+
+    def start(self, segment: Segment) -> None: ...
+
+    def step(self, segment: Segment, done: int, total: int) -> None: ...
+
+    def finish(self, segment: Segment, seconds: float) -> None: ...
+
+    def fail(self, segment: Segment, error: Exception, again: bool) -> None: ...
+
+    def join(self, plan: Plan) -> None: ...
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The finished film and how it came about."""
+
+    film: Path
+    sha256: str
+    num_frames: int
+    generated_segments: int
+    reused_segments: int
+
+
+class InProcessExecutor:
+    """One replica in this process, loaded when the first segment is submitted."""
+
+    def __init__(self, options: WorkerOptions):
+        self._options = options
+        self._worker: Worker | None = None
+        self._running: tuple[str, Iterator[Step | Done]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._running = self._worker = None
+
+    @property
+    def num_idle(self) -> int:
+        return 1 if self._running is None else 0
+
+    def submit(self, request: Request) -> None:
+        if self._worker is None:
+            self._worker = Worker(self._options)
+        self._running = (request.segment.key, self._worker.run(request))
+
+    def next_event(self) -> Event:
+        assert self._running is not None
+        key, progress = self._running
+        try:
+            event = next(progress)
+        except (UrsaRayError, RuntimeError, OSError) as error:  # torch reports a full GPU as a RuntimeError
+            event = Failed(key, error)
+        if not isinstance(event, Step):
+            self._running = None
+        return event
+
+
+def render(plan: Plan, run: Run, executor: Executor, listener: Listener | None = None) -> Rendered:
+    """Make what is missing of `plan` in `run` and join the film; nothing that is committed is generated again.
+
+    Raises:
+        RenderError: some shots failed; everything else is committed.
+        MediaError: the film could not be made.
+    """
+    listener = listener or Listener()
+    run.begin(plan)
+    to_generate = [key for key in plan.by_key if key not in run.segments]
+    num_reused = len(plan.by_key) - len(to_generate)
+    listener.begin(plan, num_reused)
+    if any(run.mezzanine(key) is None for key in plan.by_key):
+        with executor:
+            _make_segments(plan, run, executor, listener)
+    film = _join(plan, run, listener)
+    return Rendered(run.film, film, plan.num_frames, len(to_generate), num_reused)
+
+
+def _make_segments(plan: Plan, run: Run, executor: Executor, listener: Listener) -> None:
+    schedule = Schedule(_jobs(plan, run))
+    while not schedule.is_over:
+        while executor.num_idle and (key := schedule.next()) is not None:
+            listener.start(plan.by_key[key])
+            executor.submit(_request(plan, run, plan.by_key[key]))
+        event = executor.next_event()
+        if event is None:
+            continue
+        segment = plan.by_key[event.key]
+        match event:
+            case Step(_, done, total):
+                listener.step(segment, done, total)
+            case Done():
+                _commit(run, segment, event)
+                schedule.finish(segment.key)
+                listener.finish(segment, event.seconds)
+            case Failed(_, error):
+                action = schedule.fail(segment.key, error)
+                listener.fail(segment, error, isinstance(action, Retry))
+    if schedule.failures:
+        raise _report(plan, run, schedule.failures)
+
+
+def _jobs(plan: Plan, run: Run) -> list[Job]:
+    """Segments to generate, and committed ones whose frames are gone and must be decoded again."""
+    jobs = []
+    for key, segment in plan.by_key.items():
+        if key not in run.segments:
+            parent = None if segment.parent in run.segments else segment.parent
+            jobs.append(Job(key, after=parent, remaining=plan.chain[key][1]))
+        elif run.mezzanine(key) is None:
+            jobs.append(Job(key, after=None, remaining=0.0))
+    return jobs
+
+
+def _request(plan: Plan, run: Run, segment: Segment) -> Request:
+    if segment.key in run.segments:
+        return Request(segment, plan.fps, codes=run.segments[segment.key].array())
+    parent = segment.parent
+    return Request(segment, plan.fps, parent_codes=None if parent is None else run.segments[parent].array())
+
+
+def _commit(run: Run, segment: Segment, done: Done) -> None:
+    """Put a finished segment into the ledger; one that was only decoded again must have the frames it had."""
+    committed = run.segments.get(segment.key)
+    if committed is not None and committed.frames_sha256 == done.frames_sha256:
+        return
+    run.commit(
+        Commit.of_segment(
+            segment.key,
+            done.codes,
+            frames_sha256=done.frames_sha256,
+            device=done.device,
+            dtype=done.dtype,
+            seconds=done.seconds,
+            version=__version__,
+        )
+    )
+
+
+def _report(plan: Plan, run: Run, failures: dict[str, str]) -> RenderError:
+    lines = [f"  {plan.by_key[key].name}: {reason}" for key, reason in failures.items()]
+    num_done = sum(key in run.segments for key in plan.by_key)
+    shots = {plan.by_key[key].shot for key in failures}
+    return RenderError(
+        f"{', '.join(sorted(shots))} failed; {num_done} of {len(plan.by_key)} segments are committed in {run.folder}:\n"
+        + "\n".join(lines)
+        + "\nMend the cause and render again: it goes on from there."
+    )
+
+
+def _join(plan: Plan, run: Run, listener: Listener) -> str:
+    """Make the film and its stills unless they are there already; the film's sha256."""
+    made = run.films.get(plan.sha256)
+    if made is not None and run.film.exists() and file_sha256(run.film) == made.frames_sha256:
+        return file_sha256(run.film)
+    listener.join(plan)
+    report = write_film(
+        run.film,
+        _film_frames(plan, run),
+        num_frames=plan.num_frames,
+        size=(plan.width, plan.height),
+        fps=plan.fps,
+        crf=plan.crf,
+        metadata={"title": plan.title} if plan.title else {},
+    )
+    _write_stills(plan, run)
+    run.commit(Commit("film", plan.sha256, frames_sha256=report.sha256, version=__version__))
+    return report.sha256
+
+
+def _film_frames(plan: Plan, run: Run) -> Iterator[np.ndarray]:
+    for segment in plan.segments:
+        yield from _frames(run, segment.key, *segment.shown)
+
+
+def _write_stills(plan: Plan, run: Run) -> None:
+    """The middle frame of every shot, and those of shots spread over the film on one sheet."""
+    every = -(-len(plan.shots) // MAX_ON_SHEET)
+    on_sheet = []
+    for number, shot in enumerate(plan.shots):
+        frame = _middle_frame(run, shot)
+        write_still(run.stills / f"{shot.id}.png", frame)
+        if number % every == 0:
+            on_sheet.append((shot.id, frame))
+    write_contact_sheet(run.folder / "contact-sheet.png", on_sheet)
+
+
+def _middle_frame(run: Run, shot: PlannedShot) -> np.ndarray:
+    middle = shot.segments[0].film[0] + shot.num_frames // 2
+    segment = next(segment for segment in shot.segments if segment.film[0] <= middle < segment.film[1])
+    at = segment.shown[0] + middle - segment.film[0]
+    (frame,) = _frames(run, segment.key, at, at + 1)
+    return frame
+
+
+def _frames(run: Run, key: str, start: int, stop: int) -> Iterator[np.ndarray]:
+    path = run.mezzanine(key)
+    assert path is not None, key
+    return read_mezzanine(path, start, stop)

@@ -1,0 +1,104 @@
+"""Plans, renders and runs in few words, for people and for machines."""
+
+from typing import Any
+
+from ursa_ray.ledger import Run
+from ursa_ray.plan import Plan
+from ursa_ray.plan.cost import H200_FLOPS_PER_S
+
+
+def plan_summary(plan: Plan) -> dict[str, Any]:
+    num_critical, critical_flops = plan.critical_path
+    return {
+        "title": plan.title,
+        "model": plan.model,
+        "num_frames": plan.num_frames,
+        "num_segments": plan.num_segments,
+        "fps": float(plan.fps),
+        "seconds": plan.seconds,
+        "width": plan.width,
+        "height": plan.height,
+        "flops": plan.flops,
+        "critical_path_segments": num_critical,
+        "critical_path_flops": critical_flops,
+        "sha256": plan.sha256,
+        "shots": [
+            {"id": shot.id, "num_frames": shot.num_frames, "num_segments": len(shot.segments)} for shot in plan.shots
+        ],
+    }
+
+
+def plan_text(plan: Plan) -> str:
+    rows = [("shot", "segments", "frames", "seconds")]
+    rows += [
+        (shot.id, str(len(shot.segments)), str(shot.num_frames), f"{float(shot.num_frames / plan.fps):.1f}")
+        for shot in plan.shots
+    ]
+    rows.append(("film", str(plan.num_segments), str(plan.num_frames), f"{plan.seconds:.1f}"))
+    num_critical, critical_flops = plan.critical_path
+    lines = [
+        f"{plan.title or 'untitled'}: {plan.width}x{plan.height}, {plan.fps} frames a second, {plan.model}",
+        *_table(rows),
+        f"work: {plan.flops / 1e15:.3g} PFLOP, {_h200(plan.flops)}",
+        f"longest chain: {num_critical} segments, {_h200(critical_flops)}, however many replicas there are",
+    ]
+    return "\n".join(lines)
+
+
+def render_summary(rendered: Any) -> dict[str, Any]:
+    return {
+        "film": str(rendered.film),
+        "sha256": rendered.sha256,
+        "num_frames": rendered.num_frames,
+        "generated_segments": rendered.generated_segments,
+        "reused_segments": rendered.reused_segments,
+    }
+
+
+def run_summary(run: Run) -> dict[str, Any]:
+    plan = run.plan()
+    if plan is None:
+        return {"num_segments": 0, "num_committed": 0, "shots": [], "film": None}
+    film = run.films.get(plan.sha256)
+    is_done = film is not None and run.film.exists()
+    return {
+        "title": plan.title,
+        "num_frames": plan.num_frames,
+        "num_segments": plan.num_segments,
+        "num_committed": sum(segment.key in run.segments for segment in plan.segments),
+        "seconds_spent": sum(commit.seconds or 0.0 for commit in run.segments.values()),
+        "shots": [
+            {
+                "id": shot.id,
+                "num_segments": len(shot.segments),
+                "num_committed": sum(segment.key in run.segments for segment in shot.segments),
+            }
+            for shot in plan.shots
+        ],
+        "film": str(run.film) if is_done else None,
+    }
+
+
+def run_text(summary: dict[str, Any]) -> str:
+    if not summary["shots"]:
+        return "nothing is planned here yet"
+    rows = [("shot", "committed", "segments")]
+    rows += [(shot["id"], str(shot["num_committed"]), str(shot["num_segments"])) for shot in summary["shots"]]
+    rows.append(("film", str(summary["num_committed"]), str(summary["num_segments"])))
+    film = summary["film"] or "not joined yet"
+    return "\n".join([*_table(rows), f"film: {film}"])
+
+
+def _h200(flops: float) -> str:
+    return f"about {flops / H200_FLOPS_PER_S / 60:.3g} min of an H200 (predicted)"
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Columns aligned: the first to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]

@@ -1,0 +1,166 @@
+"""One segment in plain Python: condition, sample, decode, keep the frames.
+
+A worker gets a request and yields a `Step` after each denoising step, then one `Done`. What goes in and out is small
+(codes, hashes); frames stay where they are made and in the run's media folder.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from socket import gethostname
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from ursa_ray.errors import AssetError, CheckpointError, RenderError
+from ursa_ray.media import asset_sha256, read_clip_tail, read_image, write_mezzanine
+from ursa_ray.model import Ursa
+from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
+
+# Decoded segments that are kept: a child mostly runs where its parent did.
+NUM_KEPT = 2
+
+
+@dataclass(frozen=True)
+class Request:
+    """A segment to make: its codes with the parent's given, or, with its own `codes` given, its frames alone."""
+
+    segment: Segment
+    fps: Fraction
+    parent_codes: np.ndarray | None = None
+    codes: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    key: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """`codes` (t, h, w), uint16 or uint32; `frames_sha256` names the file in the media folder."""
+
+    key: str
+    codes: np.ndarray
+    frames_sha256: str
+    device: str
+    dtype: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """What every replica of a render shares.
+
+    Attributes:
+        model: `tiny`, an absolute folder or a hub id.
+        weights_sha256: what the plan's keys were made with.
+        media: folder for frames, the same on every machine.
+        device: "cuda", "cpu", or None for what there is.
+        num_threads: of a replica on a CPU; other numbers round sums differently and so can give other codes.
+    """
+
+    model: str
+    weights_sha256: str
+    media: Path
+    device: str | None = None
+    num_threads: int = 1
+
+
+class Worker:
+    """A loaded model that makes one segment at a time.
+
+    Raises:
+        CheckpointError: the model is not to be had here, or is not the one that was planned with.
+    """
+
+    def __init__(self, options: WorkerOptions):
+        torch.set_num_threads(options.num_threads)
+        self.ursa = Ursa.from_pretrained(options.model, device=options.device)
+        found = self.ursa.checkpoint.weights_sha256()
+        if found != options.weights_sha256:
+            raise CheckpointError(
+                f"model {options.model!r} on {gethostname()} has other weights than the plan was made with. "
+                "Fetch the same revision on every machine."
+            )
+        self.media = options.media
+        self._frames: OrderedDict[str, np.ndarray] = OrderedDict()
+
+    def run(self, request: Request) -> Iterator[Step | Done]:
+        started = perf_counter()
+        segment = request.segment
+        if request.codes is None:
+            codes = None
+            for done, codes in self._generate(request):
+                yield Step(segment.key, done, segment.steps)
+            assert codes is not None, segment.steps
+            stored = self._storable(codes)
+        else:
+            stored = request.codes
+        frames = self._decode(segment.key, stored)
+        if len(frames) != segment.num_frames:
+            raise RenderError(f"{segment.name}: decoded to {len(frames)} frames, expected {segment.num_frames}.")
+        frames_sha256 = write_mezzanine(self.media, frames, request.fps)
+        seconds = perf_counter() - started
+        yield Done(segment.key, stored, frames_sha256, self._device_name(), str(self.ursa.dtype), seconds)
+
+    def _generate(self, request: Request) -> Iterator[tuple[int, torch.Tensor]]:
+        segment = request.segment
+        return self.ursa.generate_steps(
+            segment.prompt,
+            segment.negative_prompt,
+            height=segment.height,
+            width=segment.width,
+            num_frames=segment.num_frames,
+            num_inference_steps=segment.steps,
+            guidance_scale=segment.guidance,
+            guidance_trunc=segment.guidance_trunc,
+            flow_shift=segment.flow_shift,
+            cond_noise_scale=segment.cond_noise,
+            seed=segment.seed,
+            max_prompt_length=segment.max_prompt_length,
+            video=self._condition(request),
+        )
+
+    def _condition(self, request: Request) -> np.ndarray | None:
+        """Frames that the segment begins with: uint8 (frames, height, width, 3)."""
+        segment = request.segment
+        match segment.condition:
+            case None:
+                return None
+            case ParentCondition(key, start, stop):
+                assert request.parent_codes is not None, segment.name
+                return self._decode(key, request.parent_codes)[start:stop]
+            case ImageCondition(sha256, path):
+                _check_unchanged(path, sha256, asset_sha256(path, "image"))
+                return read_image(path, segment.width, segment.height)[None]
+            case ClipCondition(sha256, path, num_frames, fps):
+                _check_unchanged(path, sha256, asset_sha256(path, "clip"))
+                return read_clip_tail(path, segment.width, segment.height, fps, num_frames)
+
+    def _decode(self, key: str, codes: np.ndarray) -> np.ndarray:
+        """Frames of a segment, rounded to bytes as the film shows them, so that a child sees what the viewer saw."""
+        if key not in self._frames:
+            self._frames[key] = self.ursa.decode(torch.from_numpy(codes.astype(np.int64)))
+        self._frames.move_to_end(key)
+        while len(self._frames) > NUM_KEPT:
+            self._frames.popitem(last=False)
+        return self._frames[key]
+
+    def _storable(self, codes: torch.Tensor) -> np.ndarray:
+        small = self.ursa.tokenizer.num_codes <= 2**16
+        return codes.cpu().numpy().astype(np.uint16 if small else np.uint32)
+
+    def _device_name(self) -> str:
+        device = self.ursa.device
+        return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _check_unchanged(path: Path, planned: str, found: str) -> None:
+    if found != planned:
+        raise AssetError(f"{path}: has changed since the render began. Render again to plan with the new one.")
