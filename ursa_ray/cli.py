@@ -1,9 +1,4 @@
-"""The command line: `ursa-ray plan | render | status | doctor`.
-
-Exit codes: 0 done; 1 something of ours went wrong; 2 bad input, nothing was written; 3 some shots failed, the rest is
-committed; 4 the run is damaged or in use; 5 the film could not be encoded; 6 no replica could be had; 130 interrupted,
-what is committed is safe.
-"""
+"""The command line: `ursa-ray plan | render | status | doctor`."""
 
 import json
 import sys
@@ -17,9 +12,15 @@ from ursa_ray.errors import UrsaRayError
 
 INTERRUPTED = 130
 
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 something of ours went wrong; 2 bad input, nothing was written; 3 some shots failed, the rest "
+    "is committed; 4 the run is damaged or in use; 5 the film could not be encoded; 6 no replica could be had; "
+    "130 interrupted, what is committed is safe."
+)
+
 app = typer.Typer(
     help="Turn a storyboard into a long film with the text-to-video model URSA.",
-    epilog=__doc__.partition("\n\n")[2].replace("\n", " "),
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -50,10 +51,12 @@ def render(
         Path | None, typer.Option(help="Folder of the render.", show_default="renders/<storyboard's name>")
     ] = None,
     replicas: Annotated[
-        int | None, typer.Option(min=1, help="Models that work side by side.", show_default="one on each GPU, or one")
+        int | None,
+        typer.Option(min=1, help="Models that work side by side.", show_default="one on each GPU, or one"),
     ] = None,
     address: Annotated[
-        str | None, typer.Option(envvar="RAY_ADDRESS", help="Ray cluster to render on.", show_default="this machine")
+        str | None,
+        typer.Option(envvar="RAY_ADDRESS", help="Ray cluster to render on.", show_default="this machine"),
     ] = None,
     threads: Annotated[
         int, typer.Option(min=1, help="Threads of a replica on a CPU. Another number can give another film.")
@@ -134,7 +137,11 @@ def _executor(prepared: Any, run: Any, replicas: int | None, address: str | None
     )
     if address is None and (replicas or torch.cuda.device_count()) <= 1:
         return InProcessExecutor(worker)
-    from ursa_ray.cluster import RayExecutor, RayOptions
+    from ursa_ray.cluster.private import keep_private
+
+    if address is None:
+        keep_private()
+    from ursa_ray.cluster.executor import RayExecutor, RayOptions
 
     return RayExecutor(worker, RayOptions(replicas, address))
 

@@ -62,7 +62,11 @@ class Bars(Listener):
 
     def __init__(self, console: Console):
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
         )
         self._shots: dict[str, TaskID] = {}
         self._steps: dict[str, int] = {}

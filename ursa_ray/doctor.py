@@ -55,7 +55,9 @@ def _devices() -> Finding:
     gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
     if gpus:
         return Finding("devices", ", ".join(f"{gpu.name} ({gpu.total_memory / 2**30:.0f} GiB)" for gpu in gpus))
-    return Finding("devices", f"no GPU; {os.cpu_count()} CPU cores are enough for the model tiny, not for released ones")
+    return Finding(
+        "devices", f"no GPU; {os.cpu_count()} CPU cores are enough for the model tiny, not for released ones"
+    )
 
 
 def _ffmpeg() -> Finding:

@@ -19,7 +19,6 @@ from ursa_ray.plan import Plan, PlannedShot, Segment
 from ursa_ray.schedule import Job, Retry, Schedule
 from ursa_ray.work import Done, Request, Step, Worker, WorkerOptions
 
-
 # Pictures on the contact sheet: they are in memory together.
 MAX_ON_SHEET = 100
 

@@ -94,20 +94,18 @@ class Worker:
     def run(self, request: Request) -> Iterator[Step | Done]:
         started = perf_counter()
         segment = request.segment
-        if request.codes is None:
-            codes = None
-            for done, codes in self._generate(request):
+        codes = request.codes
+        if codes is None:
+            for done, latest in self._generate(request):
+                codes = self._storable(latest)
                 yield Step(segment.key, done, segment.steps)
-            assert codes is not None, segment.steps
-            stored = self._storable(codes)
-        else:
-            stored = request.codes
-        frames = self._decode(segment.key, stored)
+        assert codes is not None, segment
+        frames = self._decode(segment.key, codes)
         if len(frames) != segment.num_frames:
             raise RenderError(f"{segment.name}: decoded to {len(frames)} frames, expected {segment.num_frames}.")
         frames_sha256 = write_mezzanine(self.media, frames, request.fps)
         seconds = perf_counter() - started
-        yield Done(segment.key, stored, frames_sha256, self._device_name(), str(self.ursa.dtype), seconds)
+        yield Done(segment.key, codes, frames_sha256, self._device_name(), str(self.ursa.dtype), seconds)
 
     def _generate(self, request: Request) -> Iterator[tuple[int, torch.Tensor]]:
         segment = request.segment

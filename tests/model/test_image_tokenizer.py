@@ -22,9 +22,7 @@ RELEASED = ImageTokenizerConfig(
 
 @pytest.fixture
 def config(goldens):
-    return ImageTokenizerConfig.from_json(
-        read_json(goldens / "tiny-ibq" / "vae" / "config.json"), "config.json"
-    )
+    return ImageTokenizerConfig.from_json(read_json(goldens / "tiny-ibq" / "vae" / "config.json"), "config.json")
 
 
 @pytest.fixture

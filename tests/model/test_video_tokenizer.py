@@ -10,12 +10,11 @@ from ursa_ray.model.video_tokenizer import VideoTokenizer
 
 RELEASED = VideoTokenizerConfig(latent_channels=256, patch_size=2, sample_frames=49)
 
+
 @pytest.fixture
 def tokenizer(goldens):
     folder = goldens / "tiny-fsq" / "vae"
-    tokenizer = VideoTokenizer(
-        VideoTokenizerConfig.from_json(read_json(folder / "config.json"), "config.json")
-    )
+    tokenizer = VideoTokenizer(VideoTokenizerConfig.from_json(read_json(folder / "config.json"), "config.json"))
     weights = load_file(folder / "diffusion_pytorch_model.safetensors")
     tokenizer.load_state_dict({name: weight.float() for name, weight in weights.items()})
     return tokenizer.requires_grad_(False)

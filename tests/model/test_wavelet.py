@@ -6,7 +6,6 @@ import torch
 
 from ursa_ray.model.wavelet import patch, unpatch
 
-
 # Published: the filters' coefficient is rounded to float16; it acts once along each of three axes.
 GAIN = (float(np.float16(2**-0.5)) * 2**0.5) ** 3
 

@@ -19,9 +19,7 @@ def test_the_example_of_the_design_loads_as_written(tmp_path):
         title="Grizzly at dawn",
         model="BAAI/URSA-1.7B-FSQ320",
         video=Video(width=512, height=320, fps=12),
-        defaults=Settings(
-            negative_prompt="worst quality, low quality", motion=9.0, steps=50, guidance=7.0, seed=1234
-        ),
+        defaults=Settings(negative_prompt="worst quality, low quality", motion=9.0, steps=50, guidance=7.0, seed=1234),
         segment=Segment(frames=49, overlap=13, cond_noise=0.1),
         shots=(
             Shot(
@@ -158,7 +156,5 @@ def test_a_storyboard_cannot_be_changed(tmp_path):
 
 
 def test_reading_storyboards_needs_neither_torch_nor_ray():
-    code = (
-        "import sys, ursa_ray.storyboard; print({'torch', 'ray', 'transformers', 'numpy'} & set(sys.modules))"
-    )
+    code = "import sys, ursa_ray.storyboard; print({'torch', 'ray', 'transformers', 'numpy'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

@@ -44,9 +44,7 @@ def test_shots_of_one_id_are_both_named(tmp_path):
 
 
 def test_a_thousand_mistakes_are_not_a_thousand_lines(tmp_path):
-    lines = error_of(
-        write(tmp_path, film(f"defaults: {{{','.join(f'k{i}: 1' for i in range(1000))}}}"))
-    ).splitlines()
+    lines = error_of(write(tmp_path, film(f"defaults: {{{','.join(f'k{i}: 1' for i in range(1000))}}}"))).splitlines()
     assert len(lines) == 101
     assert lines[-1].endswith("and 900 more problems")
 
@@ -73,9 +71,7 @@ def test_a_file_that_may_not_be_read(tmp_path):
 
 def test_a_pipe_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert (
-        error_of(tmp_path / "pipe") == f"{tmp_path}/pipe: is not a regular file, expected a storyboard file"
-    )
+    assert error_of(tmp_path / "pipe") == f"{tmp_path}/pipe: is not a regular file, expected a storyboard file"
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n", "---\n", "~"])
@@ -113,8 +109,7 @@ def test_a_storyboard_may_fill_its_256_kilobytes(tmp_path):
 
 
 LAUGHS = "a: &a [ha, ha]\n" + "".join(
-    f"{b}: &{b} [{', '.join(f'*{a}' for _ in range(9))}]\n"
-    for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    f"{b}: &{b} [{', '.join(f'*{a}' for _ in range(9))}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
 )
 
 

@@ -1,7 +1,7 @@
 """What a plan must know of a model: sizes, defaults and the hash of its weights."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from ursa_ray.checkpoint.config import (
     read_json,
     tokenizer_config,
 )
-from ursa_ray.checkpoint.hub import find_folder
+from ursa_ray.checkpoint.hub import hub_folder, local_folder
 from ursa_ray.checkpoint.released import RELEASED, Released
 from ursa_ray.errors import CheckpointError
 
@@ -39,10 +39,15 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`folder` is None for a released model that is not on this machine; its name then stands for its weights."""
+    """A model as far as planning goes.
+
+    Attributes:
+        name: finds the model from anywhere: `tiny`, an absolute folder, or a hub id.
+        folder: None for a released model that is not on this machine; its name then stands for its weights.
+    """
 
     name: str
-    folder: Path | None = field(repr=False)
+    folder: Path | None
     transformer: TransformerConfig
     tokenizer: TokenizerConfig
     path: PathConfig
@@ -74,7 +79,10 @@ def open_checkpoint(name: str, base: Path | None = None, fetch: bool = False) ->
     Raises:
         CheckpointError: the model is nowhere, is not URSA, or its files are damaged.
     """
-    folder = find_folder(name, base, fetch)
+    folder = local_folder(name, base)
+    if folder is not None:
+        return _read_folder(name if name == "tiny" else str(folder.resolve()), folder)
+    folder = hub_folder(name, fetch)
     if folder is None:
         released = RELEASED.get(name.partition("@")[0])
         if released is None:
@@ -126,7 +134,9 @@ def _defaults(raw: dict[str, Any], tokenizer: TokenizerConfig, where: str) -> De
         values["fps"] = Fraction(values.get("fps", 12))
         values["trained_sizes"] = tuple((int(w), int(h)) for w, h in values.get("trained_sizes", ()))
     except (TypeError, ValueError, ZeroDivisionError) as error:
-        raise CheckpointError(f"{where}: {error}. Expected fps such as 12 and trained_sizes such as [[512, 320]].") from None
+        raise CheckpointError(
+            f"{where}: {error}. Expected fps such as 12 and trained_sizes such as [[512, 320]]."
+        ) from None
     for key in ("width", "height", "frames", "overlap", "steps", "max_prompt_length"):
         value = values.get(key)
         if value is not None and (type(value) is not int or value < 1):

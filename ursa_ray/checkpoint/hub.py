@@ -13,11 +13,11 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 PATTERNS = ["*.json", "*.txt", "*.safetensors", "*.bin", "*.pth"]
 
 
-def find_folder(name: str, base: Path | None, fetch: bool) -> Path | None:
-    """Folder of a model; None if it is a hub id that is not in the cache and `fetch` is off.
+def local_folder(name: str, base: Path | None) -> Path | None:
+    """Folder of a model on this machine; None if `name` is a hub id.
 
     Raises:
-        CheckpointError: no such folder, not a name, or the hub refuses.
+        CheckpointError: no such folder, and not a hub id either.
     """
     if name == "tiny":
         return TINY
@@ -29,10 +29,15 @@ def find_folder(name: str, base: Path | None, fetch: bool) -> Path | None:
             f"model {name!r}: there is no folder {folder}, and it is not a hub id. "
             "Expected tiny, a folder, or an id such as BAAI/URSA-1.7B-FSQ320."
         )
-    return _from_hub(name, fetch)
+    return None
 
 
-def _from_hub(name: str, fetch: bool) -> Path | None:
+def hub_folder(name: str, fetch: bool) -> Path | None:
+    """Folder of a hub id in the cache; None if it is not there and `fetch` is off.
+
+    Raises:
+        CheckpointError: the hub refuses or cannot be reached.
+    """
     from huggingface_hub import snapshot_download  # 0.3 s: not before it is needed
     from huggingface_hub.errors import (
         GatedRepoError,

@@ -25,7 +25,7 @@ class TextTokenizer:
             return cls._convert(folder)
         try:
             tokenizer = Tokenizer.from_file(str(file))
-        except Exception as error:  # noqa: BLE001 - the library raises nothing more precise
+        except Exception as error:  # the library raises nothing more precise
             raise CheckpointError(f"{file}: is not a tokenizer ({error}). Fetch the checkpoint again.") from error
         tokenizer.no_padding()
         tokenizer.no_truncation()

@@ -1,5 +1,4 @@
-"""The same render on a Ray cluster: replicas pinned to GPUs, behind the director's executor."""
+"""The same render on a Ray cluster: replicas pinned to GPUs, behind the director's executor.
 
-from ursa_ray.cluster.executor import RayExecutor
-
-__all__ = ["RayExecutor"]
+Ray reads its settings when it is first imported, so nothing here imports it before `keep_private` had its chance.
+"""

@@ -40,7 +40,7 @@ class Replica:
 
 @dataclass(frozen=True)
 class RayOptions:
-    """`num_replicas` None is one on each GPU of the cluster, or one if it has none; `address` None a private cluster."""
+    """`num_replicas` None: one on each GPU of the cluster, or one; `address` None: a cluster of our own."""
 
     num_replicas: int | None = None
     address: str | None = None
@@ -81,7 +81,9 @@ class RayExecutor:
     def next_event(self) -> Event | None:
         """What happened next to what was submitted; None if a replica has become ready."""
         happened, _ = ray.wait(
-            [*self._running, *self._starting], num_returns=1, timeout=None if self._running else START_TIMEOUT_S
+            [*self._running, *self._starting],
+            num_returns=1,
+            timeout=None if self._running else START_TIMEOUT_S,
         )
         if not happened:
             raise ReplicaError(
@@ -94,7 +96,7 @@ class RayExecutor:
     def _progress(self, stream: Any) -> Event:
         key, replica = self._running[stream]
         try:
-            event = ray.get(next(stream))
+            event: Event = ray.get(next(stream))  # pyright: ignore[reportAssignmentType]
         except RayTaskError as error:
             cause = error.cause
             event = Failed(key, cause if isinstance(cause, UrsaRayError) else ReplicaError(f"{cause!r}"))
@@ -121,10 +123,14 @@ class RayExecutor:
 
     def _start_replica(self) -> None:
         resources = {"num_gpus": 1} if self._worker.device == "cuda" else {"num_cpus": 1}
-        actor = ray.remote(max_restarts=0, max_task_retries=0, **resources)(Replica)
-        replica = actor.remote(self._worker)
+        actor: Any = ray.remote(Replica)
+        replica = actor.options(max_restarts=0, max_task_retries=0, **resources).remote(self._worker)
         self._starting[replica.ready.remote()] = replica
 
     def _kill_replicas(self) -> None:
-        for replica in (*self._idle, *self._starting.values(), *(replica for _, replica in self._running.values())):
+        for replica in (
+            *self._idle,
+            *self._starting.values(),
+            *(replica for _, replica in self._running.values()),
+        ):
             ray.kill(replica)

@@ -88,8 +88,8 @@ class Commit:
         try:
             table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
             (row,) = table.to_pylist()
-            values = {field.name: row.get(field.name) for field in fields(cls)}
-            commit = cls(**values | {"codes_shape": row["codes_shape"] and tuple(row["codes_shape"])})
+            row["codes_shape"] = row["codes_shape"] and tuple(row["codes_shape"])
+            commit = cls(**{field.name: row[field.name] for field in fields(cls)})
         except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
             raise LedgerError(f"{where}: is damaged ({error}). Restore it, or render into a new --run.") from error
         if commit.codes is not None and hashlib.sha256(commit.codes).hexdigest() != commit.codes_sha256:

@@ -13,7 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ursa_ray.errors import LedgerError
-from ursa_ray.plan import ClipCondition, Condition, ImageCondition, ParentCondition, Plan, PlannedShot, Segment
+from ursa_ray.plan import (
+    ClipCondition,
+    Condition,
+    ImageCondition,
+    ParentCondition,
+    Plan,
+    PlannedShot,
+    Segment,
+)
 
 COMMON: dict[str, Callable[[Any], Any]] = {
     "title": str,
@@ -27,7 +35,13 @@ COMMON: dict[str, Callable[[Any], Any]] = {
 CONDITIONS = {kind.__name__: kind for kind in (ParentCondition, ImageCondition, ClipCondition)}
 
 _RANGE = pa.list_(pa.int64(), 2)
-_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), float | None: pa.float64(), tuple[int, int]: _RANGE}
+_ARROW = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    float | None: pa.float64(),
+    tuple[int, int]: _RANGE,
+}
 
 # Conditions are of several kinds; each is one JSON text.
 SCHEMA = pa.schema([(field.name, _ARROW.get(field.type, pa.string())) for field in fields(Segment)])
@@ -58,8 +72,9 @@ def _shot(name: str, segments: tuple[Segment, ...]) -> PlannedShot:
 
 
 def _segment(row: dict[str, Any]) -> Segment:
-    ranges = {name: tuple(row[name]) for name in ("shown", "film")}
-    return Segment(**row | ranges | {"condition": _condition_from_json(row["condition"])})
+    row["shown"], row["film"] = tuple(row["shown"]), tuple(row["film"])
+    row["condition"] = _condition_from_json(row["condition"])
+    return Segment(**row)
 
 
 def _condition_to_json(condition: Condition | None) -> str | None:

@@ -1,10 +1,10 @@
 """The folder of one render.
 
-    FORMAT.json                which format this is
-    plan-<sha256>.parquet      each plan that was rendered here
-    log/<20 digits>.parquet    the commits
-    media/<sha256>.mkv         frames of segments, rebuildable from codes
-    film.mp4, stills/, ...     what was asked for
+FORMAT.json                which format this is
+plan-<sha256>.parquet      each plan that was rendered here
+log/<20 digits>.parquet    the commits
+media/<sha256>.mkv         frames of segments, rebuildable from codes
+film.mp4, stills/, ...     what was asked for
 """
 
 import json

@@ -39,7 +39,7 @@ class Denoiser:
         self.transformer, self.prompts, self.guidance = transformer, prompts, guidance
         self.rotary = transformer.rotary(prompts.shape[1], grid)
 
-    def logits(self, codes: Int64[Tensor, "n"], t: float) -> Float[Tensor, "n k"]:
+    def logits(self, codes: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n k"]:
         """Guided logits in the published arithmetic: both branches at every t, guided after the head."""
         z = self.transformer.lm_head(self.transformer(self.prompts, codes, self.rotary))
         if not self.guidance.is_on:
@@ -47,7 +47,7 @@ class Denoiser:
         conditional, unconditional = z
         return unconditional + (conditional - unconditional) * self.guidance.at(t)
 
-    def hidden(self, codes: Int64[Tensor, "n"], t: float) -> Float[Tensor, "n d"]:
+    def hidden(self, codes: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n d"]:
         """Guided rows before the head, which is linear: `head` of them are the guided logits.
 
         Runs the prompt's branch alone where guidance is off or the scale is 1.

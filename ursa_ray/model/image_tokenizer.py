@@ -111,9 +111,7 @@ def _layers(config: ImageTokenizerConfig) -> Layers:
         norm=_norm,
         conv=lambda in_channels, out_channels: nn.Conv2d(in_channels, out_channels, 3, padding=1),
         pointwise=lambda in_channels, out_channels: nn.Conv2d(in_channels, out_channels, 1),
-        attention=lambda channels: SelfAttention(
-            channels, _norm(channels), "images c h w", "images 1 (h w) c"
-        ),
+        attention=lambda channels: SelfAttention(channels, _norm(channels), "images c h w", "images 1 (h w) c"),
         down=lambda stage, channels: [Downsample(channels)] if stage < last else [],
         up=lambda stage, channels: [Upsample(channels)] if stage < last else [],
     )
@@ -124,7 +122,5 @@ def _torch_dtype(name: str | None) -> torch.dtype | None:
         return None
     dtype = getattr(torch, name, None)
     if not isinstance(dtype, torch.dtype):
-        raise CheckpointError(
-            f"decoder_dtype is {name!r}, expected the name of a torch dtype such as float32."
-        )
+        raise CheckpointError(f"decoder_dtype is {name!r}, expected the name of a torch dtype such as float32.")
     return dtype

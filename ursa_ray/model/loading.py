@@ -109,9 +109,7 @@ def _with_head_dim(config: TransformerConfig, weights: StateDict) -> Transformer
     return config if norm is None else replace(config, head_dim=len(norm))
 
 
-def _filled(
-    module: Module, weights: StateDict, folder: Path, device: torch.device, dtype: torch.dtype
-) -> Module:
+def _filled(module: Module, weights: StateDict, folder: Path, device: torch.device, dtype: torch.dtype) -> Module:
     """Give a module that was built on the meta device its weights; they are its own afterwards."""
     _check_tensors({name: value.shape for name, value in module.state_dict().items()}, weights, folder)
     module.load_state_dict(weights, assign=True)

@@ -30,11 +30,11 @@ class Path(Protocol):
 
     num_codes: int
 
-    def probabilities(self, x_1: Int64[Tensor, "n"], t: float) -> Float[Tensor, "n k"]: ...
+    def probabilities(self, x_1: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n k"]: ...
 
-    def rates(self, x_t: Int64[Tensor, "n"], x_1: Int64[Tensor, "n"], t: float) -> Float[Tensor, "n k"]: ...
+    def rates(self, x_t: Int64[Tensor, " n"], x_1: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n k"]: ...
 
-    def noise(self, x_1: Int64[Tensor, "n"], t: float, generator: torch.Generator) -> Int64[Tensor, "n"]: ...
+    def noise(self, x_1: Int64[Tensor, " n"], t: float, generator: torch.Generator) -> Int64[Tensor, " n"]: ...
 
 
 class MetricPath:
@@ -52,27 +52,27 @@ class MetricPath:
         """Derivative of beta, by the published definition 0 at t = 0."""
         return self.c * self.alpha * t ** (self.alpha - 1) / (1 - t) ** (self.alpha + 1) if t > 0 else 0.0
 
-    def distances(self, codes: Int64[Tensor, "n"]) -> Float[Tensor, "n k"]:
+    def distances(self, codes: Int64[Tensor, " n"]) -> Float[Tensor, "n k"]:
         """Distance of each code to the whole codebook."""
         vectors = self._vectors(codes)
         return (vectors.square().sum(-1, keepdim=True) + self.squares).sub_(vectors @ self.doubled)
 
-    def distance(self, a: Int64[Tensor, "n"], b: Int64[Tensor, "n"]) -> Float[Tensor, "n"]:
+    def distance(self, a: Int64[Tensor, " n"], b: Int64[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Distance of each code in `a` to its partner in `b`."""
         return (self._vectors(a) - self._vectors(b)).square().sum(-1)
 
-    def probabilities(self, x_1: Int64[Tensor, "n"], t: float) -> Float[Tensor, "n k"]:
+    def probabilities(self, x_1: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n k"]:
         return self.distances(x_1).mul_(-self.beta(t)).softmax(-1)
 
-    def rates(self, x_t: Int64[Tensor, "n"], x_1: Int64[Tensor, "n"], t: float) -> Float[Tensor, "n k"]:
+    def rates(self, x_t: Int64[Tensor, " n"], x_1: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n k"]:
         distances = self.distances(x_1)
         closer = (self.distance(x_t, x_1)[:, None] - distances).relu_()
         return distances.mul_(-self.beta(t)).softmax(-1).mul_(self.beta_slope(t)).mul_(closer)
 
-    def noise(self, x_1: Int64[Tensor, "n"], t: float, generator: torch.Generator) -> Int64[Tensor, "n"]:
+    def noise(self, x_1: Int64[Tensor, " n"], t: float, generator: torch.Generator) -> Int64[Tensor, " n"]:
         return self.probabilities(x_1, t).multinomial(1, generator=generator).squeeze(1)
 
-    def _vectors(self, codes: Int64[Tensor, "n"]) -> Float[Tensor, "n e"]:
+    def _vectors(self, codes: Int64[Tensor, " n"]) -> Float[Tensor, "n e"]:
         # Published: normalised once more, which moves the last bit and so the draws.
         return F.normalize(self.vectors[codes], dim=-1, eps=self.eps)
 
@@ -81,25 +81,26 @@ class MixturePath:
     def __init__(self, num_codes: int, dtype: torch.dtype = torch.float32):
         self.num_codes, self.dtype = num_codes, dtype
 
-    def probabilities(self, x_1: Int64[Tensor, "n"], t: float) -> Float[Tensor, "n k"]:
+    def probabilities(self, x_1: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n k"]:
         uniform = self._full(x_1, (1 - t) / self.num_codes)
         return uniform.scatter_add_(1, x_1[:, None], torch.full_like(uniform[:, :1], t))
 
-    def rates(self, x_t: Int64[Tensor, "n"], x_1: Int64[Tensor, "n"], t: float) -> Float[Tensor, "n k"]:
+    def rates(self, x_t: Int64[Tensor, " n"], x_1: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n k"]:
         return self._full(x_1, 0.0).scatter_(1, x_1[:, None], 1 / (1 - t))
 
-    def noise(self, x_1: Int64[Tensor, "n"], t: float, generator: torch.Generator) -> Int64[Tensor, "n"]:
+    def noise(self, x_1: Int64[Tensor, " n"], t: float, generator: torch.Generator) -> Int64[Tensor, " n"]:
         uniform_code = torch.empty_like(x_1).random_(to=self.num_codes, generator=generator)
         replaced = torch.empty_like(x_1, dtype=self.dtype).uniform_(generator=generator) < 1 - t
         return uniform_code.where(replaced, x_1)
 
-    def _full(self, codes: Int64[Tensor, "n"], value: float) -> Float[Tensor, "n k"]:
+    def _full(self, codes: Int64[Tensor, " n"], value: float) -> Float[Tensor, "n k"]:
         return torch.full((len(codes), self.num_codes), value, dtype=self.dtype, device=codes.device)
 
 
 def build_path(config: PathConfig, codebook: Float[Tensor, "k e"]) -> Path:
     if config.alpha is None:
         return MixturePath(len(codebook), codebook.dtype)
+    assert config.c is not None, config
     return MetricPath(codebook, config.alpha, config.c, config.eps)
 
 

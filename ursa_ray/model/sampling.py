@@ -31,29 +31,29 @@ START, NOISE, FIRST_STEP = 0, 1, 2
 
 @runtime_checkable
 class Sampler(Protocol):
-    def start(self, num_tokens: int) -> Int64[Tensor, "n"]:
+    def start(self, num_tokens: int) -> Int64[Tensor, " n"]:
         """Uniform codes, t = 0."""
         ...
 
-    def noise(self, codes: Int64[Tensor, "n"], t: float) -> Int64[Tensor, "n"]:
+    def noise(self, codes: Int64[Tensor, " n"], t: float) -> Int64[Tensor, " n"]:
         """Codes taken back along the path to time t."""
         ...
 
-    def step(self, codes: Int64[Tensor, "n"], step: int, denoiser: Denoiser) -> Int64[Tensor, "n"]: ...
+    def step(self, codes: Int64[Tensor, " n"], step: int, denoiser: Denoiser) -> Int64[Tensor, " n"]: ...
 
 
 class PublishedSampler:
     def __init__(self, path: Path, times: list[float], generator: torch.Generator):
         self.path, self.times, self.generator = path, times, generator
 
-    def start(self, num_tokens: int) -> Int64[Tensor, "n"]:
+    def start(self, num_tokens: int) -> Int64[Tensor, " n"]:
         codes = torch.empty(num_tokens, dtype=torch.int64, device=self.generator.device)
         return codes.random_(to=self.path.num_codes, generator=self.generator)
 
-    def noise(self, codes: Int64[Tensor, "n"], t: float) -> Int64[Tensor, "n"]:
+    def noise(self, codes: Int64[Tensor, " n"], t: float) -> Int64[Tensor, " n"]:
         return self.path.noise(codes, t, self.generator)
 
-    def step(self, codes: Int64[Tensor, "n"], step: int, denoiser: Denoiser) -> Int64[Tensor, "n"]:
+    def step(self, codes: Int64[Tensor, " n"], step: int, denoiser: Denoiser) -> Int64[Tensor, " n"]:
         t = self.times[step]
         x_1 = self._draw(denoiser.logits(codes, t).softmax(-1))
         if step == len(self.times) - 1:
@@ -66,7 +66,7 @@ class PublishedSampler:
             codes[jumps] = self._draw(rates[jumps])
         return codes
 
-    def _draw(self, weights: Float[Tensor, "n k"]) -> Int64[Tensor, "n"]:
+    def _draw(self, weights: Float[Tensor, "n k"]) -> Int64[Tensor, " n"]:
         return weights.multinomial(1, generator=self.generator).squeeze(1)
 
 
@@ -74,15 +74,15 @@ class FastSampler:
     def __init__(self, path: Path, times: list[float], seed: int, device: torch.device):
         self.path, self.times, self.seed, self.device = path, times, seed, device
 
-    def start(self, num_tokens: int) -> Int64[Tensor, "n"]:
+    def start(self, num_tokens: int) -> Int64[Tensor, " n"]:
         return (self._uniform(START, 1, num_tokens)[0] * self.path.num_codes).long()
 
-    def noise(self, codes: Int64[Tensor, "n"], t: float) -> Int64[Tensor, "n"]:
+    def noise(self, codes: Int64[Tensor, " n"], t: float) -> Int64[Tensor, " n"]:
         uniform = self._uniform(NOISE, 1, len(codes))[0]
         blocks = zip(self._blocks(codes), self._blocks(uniform), strict=True)
         return torch.cat([draw(self.path.probabilities(x, t), u) for x, u in blocks])
 
-    def step(self, codes: Int64[Tensor, "n"], step: int, denoiser: Denoiser) -> Int64[Tensor, "n"]:
+    def step(self, codes: Int64[Tensor, " n"], step: int, denoiser: Denoiser) -> Int64[Tensor, " n"]:
         if step == 0 and len(self.times) > 1:
             return codes
         hidden = denoiser.hidden(codes, self.times[step])
@@ -92,11 +92,11 @@ class FastSampler:
 
     def _jump(
         self,
-        codes: Int64[Tensor, "n"],
+        codes: Int64[Tensor, " n"],
         logits: Float[Tensor, "n k"],
-        uniform: tuple[Float64[Tensor, "n"], ...],
+        uniform: tuple[Float64[Tensor, " n"], ...],
         step: int,
-    ) -> Int64[Tensor, "n"]:
+    ) -> Int64[Tensor, " n"]:
         for_x_1, for_jump, for_target = uniform
         x_1 = draw(logits.softmax(-1), for_x_1)
         if step == len(self.times) - 1:
@@ -116,7 +116,7 @@ class FastSampler:
         return torch.from_numpy((raw >> np.uint64(12)) * 2.0**-52).to(self.device)
 
 
-def draw(weights: Float[Tensor, "n k"], uniform: Float64[Tensor, "n"]) -> Int64[Tensor, "n"]:
+def draw(weights: Float[Tensor, "n k"], uniform: Float64[Tensor, " n"]) -> Int64[Tensor, " n"]:
     """Draw from each row of unnormalised weights by inverting its cumulated sum; a weight of 0 is never drawn.
 
     Rows without any weight give an arbitrary code.

@@ -94,7 +94,10 @@ class Transformer(nn.Module):
         return rotary_table(positions, self.config.head_dim, self.config.rope_theta)
 
     def forward(
-        self, prompts: Int64[Tensor, "b p"], codes: Int64[Tensor, "tokens"], rotary: Float[Tensor, "2 n pairs"]
+        self,
+        prompts: Int64[Tensor, "b p"],
+        codes: Int64[Tensor, " tokens"],
+        rotary: Float[Tensor, "2 n pairs"],
     ) -> Float[Tensor, "b tokens d"]:
         """Hidden rows that score `codes`, which all prompts share."""
         begin = codes.new_tensor([self.config.bov_token_id])

@@ -110,8 +110,7 @@ class Ursa:
         Raises:
             OptionError: an option is unknown or out of range.
         """
-        for _, codes in self.generate_steps(prompt, negative_prompt, **options):  # noqa: B007
-            pass
+        *_, (_, codes) = self.generate_steps(prompt, negative_prompt, **options)
         return codes
 
     @torch.no_grad()
@@ -172,7 +171,8 @@ class Ursa:
             array = array[None]
         if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8:
             raise OptionError(
-                f"frames are {array.dtype} {array.shape}, expected uint8 (frames, height, width, 3) or (height, width, 3)."
+                f"frames are {array.dtype} {array.shape}, "
+                "expected uint8 (frames, height, width, 3) or (height, width, 3)."
             )
         pixels = torch.tensor(array, device=self.device).to(self.dtype).sub_(127.5).div_(127.5)
         return self.tokenizer.encode(rearrange(pixels, "f h w c -> 1 c f h w"))[0]
@@ -220,7 +220,9 @@ class Ursa:
         if len(conditions) == 2:
             raise OptionError("image and video are both given, expected at most one.")
         if conditions and isinstance(self.tokenizer, ImageTokenizer):
-            raise OptionError(f"{self.checkpoint.name} makes images from text alone; image and video need a video model.")
+            raise OptionError(
+                f"{self.checkpoint.name} makes images from text alone; image and video need a video model."
+            )
 
     def _sampler(self, o: Options, times: list[float]) -> Sampler:
         if o.sampler == "published":
@@ -249,7 +251,9 @@ class Ursa:
             given = sampler.noise(given.flatten(), 1 - o.cond_noise_scale).view(given.shape)
         indices = list(range(len(given)) if o.cond_indices is None else o.cond_indices)
         if any(not 0 <= index < len(given) for index in indices):
-            raise OptionError(f"cond_indices are {indices}, expected 0 to {len(given) - 1}: the condition's latent frames.")
+            raise OptionError(
+                f"cond_indices are {indices}, expected 0 to {len(given) - 1}: the condition's latent frames."
+            )
         codes[indices] = given[indices]
         return codes
 

@@ -51,9 +51,7 @@ class Downsample(nn.Module):
     def forward(self, x: Float[Tensor, "b c t_in h_in w_in"]) -> Float[Tensor, "b c t h w"]:
         if self.conv1 is not None:
             right_and_bottom = (0, 1, 0, 1)
-            x = self.conv1(F.pad(x, right_and_bottom)).add_(
-                reduce(x, "b c t (h 2) (w 2) -> b c t h w", "mean")
-            )
+            x = self.conv1(F.pad(x, right_and_bottom)).add_(reduce(x, "b c t (h 2) (w 2) -> b c t h w", "mean"))
         if self.conv2 is not None:
             x = repeat_first(x, 1)
             x = self.conv2(x).add_(reduce(x, "b c (t 2) h w -> b c t h w", "mean"))

@@ -99,9 +99,7 @@ def whole_tiles(num_frames: int, size: int, step: int, kind: str) -> list[slice]
     tiles = [slice(start, start + size) for start in range(0, num_frames - size + 1, step)]
     dropped = num_frames - tiles[-1].stop
     if dropped > 0:
-        logger.warning(
-            "Dropped the last %d of %d %s: they fill no tile of %d.", dropped, num_frames, kind, size
-        )
+        logger.warning("Dropped the last %d of %d %s: they fill no tile of %d.", dropped, num_frames, kind, size)
     return tiles
 
 

@@ -22,9 +22,7 @@ _CELL = {"i": 2, "j": 2, "k": 2}
 _GAIN = (0.70703125 * 2**0.5) ** 3
 
 
-def patch(
-    video: Float[Tensor, "b channels frames height width"], patch_size: int
-) -> Float[Tensor, "b bands t h w"]:
+def patch(video: Float[Tensor, "b channels frames height width"], patch_size: int) -> Float[Tensor, "b bands t h w"]:
     """Split into channels * patch_size**3 bands; the newest level is outermost, the channel innermost."""
     for _ in range(_num_levels(patch_size)):
         cells = rearrange(video, "b c (t i) (h j) (w k) -> b (i j k) c t h w", **_CELL)
@@ -33,9 +31,7 @@ def patch(
     return video
 
 
-def unpatch(
-    bands: Float[Tensor, "b bands t h w"], patch_size: int
-) -> Float[Tensor, "b channels frames height width"]:
+def unpatch(bands: Float[Tensor, "b bands t h w"], patch_size: int) -> Float[Tensor, "b channels frames height width"]:
     """Undo `patch`, up to the gain of both."""
     for _ in range(_num_levels(patch_size)):
         bands = rearrange(bands, "b (band c) t h w -> b band c t h w", band=8)

@@ -12,14 +12,19 @@ MAX_CHAIN = 6
 
 def lint(storyboard: Storyboard, checkpoint: Checkpoint, plan: Plan) -> list[str]:
     """Warnings, each with its place in the file; none keeps the film from being made."""
-    return [*_size(storyboard, checkpoint, plan), *_rate(storyboard, checkpoint, plan), *_shots(storyboard, plan)]
+    return [
+        *_size(storyboard, checkpoint, plan),
+        *_rate(storyboard, checkpoint, plan),
+        *_shots(storyboard, plan),
+    ]
 
 
 def _size(storyboard: Storyboard, checkpoint: Checkpoint, plan: Plan) -> Iterator[str]:
     sizes = checkpoint.defaults.trained_sizes
     if sizes and (plan.width, plan.height) not in sizes:
         known = ", ".join(f"{width}x{height}" for width, height in sizes)
-        yield f"{storyboard.where('video')}: {plan.width}x{plan.height} is not a size that the model was trained for ({known})."
+        where = storyboard.where("video")
+        yield f"{where}: {plan.width}x{plan.height} is not a size that the model was trained for ({known})."
 
 
 def _rate(storyboard: Storyboard, checkpoint: Checkpoint, plan: Plan) -> Iterator[str]:

@@ -93,7 +93,13 @@ class _Planner:
         return PlannedShot(shot.id, num_frames, tuple(segments))
 
     def _segment(
-        self, shot: Shot, index: int, shot_start: int, window: Window, condition: Condition | None, prompt: str
+        self,
+        shot: Shot,
+        index: int,
+        shot_start: int,
+        window: Window,
+        condition: Condition | None,
+        prompt: str,
     ) -> Segment:
         frame, guidance = self.frame, self._setting(shot, "guidance")
         steps = self._setting(shot, "steps")
@@ -151,13 +157,14 @@ class _Planner:
         """(first frame, prompt) of the shot and of each beat, with the motion that the model was trained to read."""
         motion = self._setting(shot, "motion")
         self._check_length(number, "negative_prompt", self._setting(shot, "negative_prompt"))
+        num_frames = self._num_frames(number, shot)
         prompts = [(0, f"motion={motion:.1f}, {shot.prompt}")]
         self._check_length(number, "prompt", prompts[0][1])
         for i, beat in enumerate(shot.beats):
             at = beat.frame if beat.frame is not None else round((beat.at or 0) * self.frame.fps)
-            if not prompts[-1][0] < at < self._num_frames(number, shot):
-                after = f"expected after frame {prompts[-1][0]} and before the shot's end, frame {self._num_frames(number, shot)}."
-                raise self._error(number, "beats", f"beats[{i}] is at frame {at}, {after}", i)
+            if not prompts[-1][0] < at < num_frames:
+                between = f"after frame {prompts[-1][0]} and before the shot's end, frame {num_frames}"
+                raise self._error(number, "beats", f"beats[{i}] is at frame {at}, expected {between}.", i)
             prompts.append((at, f"motion={motion:.1f}, {beat.prompt}"))
             self._check_length(number, "beats", prompts[-1][1], i, "prompt")
         return prompts
@@ -183,7 +190,8 @@ def _frame(storyboard: Storyboard, checkpoint: Checkpoint) -> Frame:
     defaults, tokenizer, where = checkpoint.defaults, checkpoint.tokenizer, storyboard.where
     if not checkpoint.makes_video:
         raise StoryboardError(
-            f"{where('model')}: {storyboard.model} makes images only, expected a video model such as BAAI/URSA-1.7B-FSQ320."
+            f"{where('model')}: {storyboard.model} makes images only, "
+            "expected a video model such as BAAI/URSA-1.7B-FSQ320."
         )
     video, segment = storyboard.video, storyboard.segment
     width, height = video.width or defaults.width, video.height or defaults.height
@@ -229,13 +237,14 @@ def _check_window(storyboard: Storyboard, checkpoint: Checkpoint, frames: int, o
             )
     if overlap >= frames:
         raise StoryboardError(
-            f"{storyboard.where('segment', 'overlap')}: overlap is {overlap}, expected less than the {frames} frames of a segment."
+            f"{storyboard.where('segment', 'overlap')}: overlap is {overlap}, "
+            f"expected less than the {frames} frames of a segment."
         )
     longest = getattr(checkpoint.tokenizer, "sample_frames", frames)
     if frames > longest:
         raise StoryboardError(
             f"{storyboard.where('segment', 'frames')}: frames is {frames}, expected at most {longest}, "
-            f"the longest clip that {storyboard.model} makes. Make the shot longer instead: it becomes several segments."
+            f"the longest clip that {storyboard.model} makes. A longer shot becomes several segments by itself."
         )
 
 

@@ -13,9 +13,7 @@ MAX_DURATION_S = 24 * 3600
 MAX_FPS = 240
 
 _NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
-_DURATION = re.compile(
-    " *".join(f"(?:{_NUMBER} *{unit})?" for unit in UNITS)
-)  # each unit once, largest first
+_DURATION = re.compile(" *".join(f"(?:{_NUMBER} *{unit})?" for unit in UNITS))  # each unit once, largest first
 _RATIO = re.compile(r"[0-9]{1,9}/0*[1-9][0-9]{0,8}")
 
 

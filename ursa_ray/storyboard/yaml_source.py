@@ -113,9 +113,7 @@ class _Loader(yaml.SafeLoader):
                 _refuse("a key must be text; quote it", key.start_mark)
             line = key.start_mark.line + 1
             if (first := self.places.get((*path, key.value))) is not None:
-                _refuse(
-                    f"the key {quoted(key.value)} is already on line {first.line}; keep one", key.start_mark
-                )
+                _refuse(f"the key {quoted(key.value)} is already on line {first.line}; keep one", key.start_mark)
             yield key.value, self.plain(value, (*path, key.value), line)
 
     def _scalar(self, node: yaml.Node) -> object:

@@ -1,0 +1,36 @@
+"""Frames to files and back: mezzanines, films, stills, and the images and clips that a storyboard names.
+
+A frame is a uint8 array (height, width, 3), RGB; a frame rate is a `Fraction`. Frames are streamed: only
+`write_mezzanine` and `read_clip_tail`, which work on one segment, hold more than one at a time.
+
+What is written appears whole or not at all: it is made aside, checked, synced and renamed into place. Errors
+are `MediaError`, `AssetError` for what the user gave, and the `OSError` of a folder that cannot be written.
+"""
+
+from ursa_ray.media.assets import asset_sha256, read_clip_tail, read_image
+from ursa_ray.media.ffmpeg import ffmpeg_sha256, ffmpeg_version
+from ursa_ray.media.film import FilmReport, write_film
+from ursa_ray.media.frames import frames_sha256
+from ursa_ray.media.mezzanine import mezzanine_is_whole, read_mezzanine, write_mezzanine
+from ursa_ray.media.probe import VideoInfo, probe
+from ursa_ray.media.publication import file_sha256
+from ursa_ray.media.stills import write_contact_sheet, write_still
+
+__all__ = [
+    "FilmReport",
+    "VideoInfo",
+    "asset_sha256",
+    "ffmpeg_sha256",
+    "ffmpeg_version",
+    "file_sha256",
+    "frames_sha256",
+    "mezzanine_is_whole",
+    "probe",
+    "read_clip_tail",
+    "read_image",
+    "read_mezzanine",
+    "write_contact_sheet",
+    "write_film",
+    "write_mezzanine",
+    "write_still",
+]

@@ -1,0 +1,73 @@
+"""Single pictures for people: a frame as PNG, and many frames on one sheet."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ursa_ray.errors import MediaError
+from ursa_ray.media.frames import require_frame
+from ursa_ray.media.publication import published
+
+THUMBNAIL_PX = 320
+MARGIN_PX = 12
+FONT_PX, LABEL_GAP_PX, LABEL_HEIGHT_PX = 13, 4, 20
+BACKGROUND, INK = "#161616", "#d8d8d8"
+
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont  # Pillow's own, without or with FreeType
+
+
+def write_still(path: Path, frame: np.ndarray) -> None:
+    """Publish a frame as PNG."""
+    publish_png(path, picture(frame))
+
+
+def write_contact_sheet(path: Path, frames: Sequence[tuple[str, np.ndarray]], columns: int | None = None) -> None:
+    """Publish labelled frames as a grid of thumbnails, row by row; by default about as many rows as columns.
+
+    Frames may differ in size. A label is cut to the width of its thumbnail and shows ? for what is not ASCII.
+    """
+    if not frames:
+        raise MediaError(f"{path}: a contact sheet of no frames; at least one was expected")
+    labels = [label for label, _ in frames]
+    thumbnails = [thumbnail(frame) for _, frame in frames]
+    if columns is None:
+        columns = math.ceil(math.sqrt(len(frames)))
+    rows = math.ceil(len(frames) / columns)
+    cell_width = max(image.width for image in thumbnails) + MARGIN_PX
+    cell_height = max(image.height for image in thumbnails) + LABEL_HEIGHT_PX + MARGIN_PX
+
+    sheet = Image.new("RGB", (columns * cell_width + MARGIN_PX, rows * cell_height + MARGIN_PX), BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(FONT_PX)
+    for index, (label, image) in enumerate(zip(labels, thumbnails, strict=True)):
+        row, column = divmod(index, columns)
+        left, top = MARGIN_PX + column * cell_width, MARGIN_PX + row * cell_height
+        sheet.paste(image, (left, top))
+        draw.text((left, top + image.height + LABEL_GAP_PX), fitting(label, font, image.width), INK, font)
+    publish_png(path, sheet)
+
+
+def fitting(label: str, font: Font, width_px: int) -> str:
+    text = " ".join(label.encode("ascii", "replace").decode().split())[:width_px]
+    while font.getlength(text) > width_px:
+        text = text[:-1]
+    return text
+
+
+def picture(frame: np.ndarray) -> Image.Image:
+    require_frame(frame, 0, frame.shape)
+    return Image.fromarray(frame)
+
+
+def thumbnail(frame: np.ndarray) -> Image.Image:
+    image = picture(frame)
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
+    return image
+
+
+def publish_png(path: Path, image: Image.Image) -> None:
+    with published(path) as aside:
+        image.save(aside, format="PNG")
