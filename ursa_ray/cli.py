@@ -13,8 +13,8 @@ from ursa_ray.errors import UrsaRayError
 INTERRUPTED = 130
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 something of ours went wrong; 2 bad input, nothing was written; 3 some shots failed, the rest "
-    "is committed; 4 the run is damaged or in use; 5 the film could not be encoded; 6 no replica could be had; "
+    "Exit codes: 0 done; 1 something of ours went wrong; 2 bad input, nothing was written; "
+    "3 some shots failed, the rest is committed; 4 the run is damaged or in use; 5 the film could not be encoded; 6 no replica could be had; "
     "130 interrupted, what is committed is safe."
 )
 

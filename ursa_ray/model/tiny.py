@@ -48,11 +48,12 @@ DEFAULTS = {
 
 # Enough English for a byte-level vocabulary whose tokens are about a syllable long.
 CORPUS = """motion=9.0, a lone grizzly bear walks through a misty forest at dawn, sunlight catching its fur.
-motion=5.0, the bear stops and lifts its head. the bear wades into a shallow river. a red square moves slowly to the
-right over a dark blue background. a small green circle falls quickly. a large yellow triangle rises to the left. white snow,
-black night, orange evening light, a purple flower in the wind. the camera follows, turns, comes closer and rests.
-worst quality, low quality, inconsistent motion, static, still, blurry, jittery, distorted, ugly. people, houses, a
-street in the rain, waves on the sea, mountains and clouds, a bird flying over water, a child running with a kite."""
+motion=5.0, the bear stops and lifts its head. the bear wades into a shallow river. a red square moves
+slowly to the right over a dark blue background. a small green circle falls quickly. a large yellow
+triangle rises to the left. white snow, black night, orange evening light, a purple flower in the wind.
+the camera follows, turns, comes closer and rests. worst quality, low quality, inconsistent motion,
+static, still, blurry, jittery, distorted, ugly. people, houses, a street in the rain, waves on the sea,
+mountains and clouds, a bird flying over water, a child running with a kite."""
 
 
 def text_tokenizer() -> Tokenizer:
