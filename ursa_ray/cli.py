@@ -3,19 +3,24 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ursa_ray import __version__
 from ursa_ray.errors import UrsaRayError
 
+if TYPE_CHECKING:  # commands import what they need themselves: `plan` answers before torch would be loaded
+    from ursa_ray.ledger import Run
+    from ursa_ray.prepare import Prepared
+    from ursa_ray.render import Executor
+
 INTERRUPTED = 130
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 something of ours went wrong; 2 bad input, nothing was written; "
-    "3 some shots failed, the rest is committed; 4 the run is damaged or in use; 5 the film could not be encoded; 6 no replica could be had; "
-    "130 interrupted, what is committed is safe."
+    "3 some shots failed, the rest is committed; 4 the run is damaged or in use; "
+    "5 the film could not be encoded; 6 no replica could be had; 130 interrupted, what is committed is safe."
 )
 
 app = typer.Typer(
@@ -76,7 +81,7 @@ def render(
     executor = _executor(prepared, opened, replicas, address, threads)
     with listener() as told:
         rendered = make(prepared.plan, opened, executor, told)
-    _print(f"{rendered.film}: {rendered.num_frames} frames, {float(prepared.plan.seconds):.1f} s")
+    _print(f"{rendered.film}: {rendered.num_frames} frames, {prepared.plan.seconds:.1f} s")
     if as_json:
         _print_json(render_summary(rendered))
 
@@ -119,14 +124,19 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments)
     except UrsaRayError as error:
-        print(f"ursa-ray: {error}", file=sys.stderr)  # noqa: T201
+        _complain(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("ursa-ray: interrupted; what is committed is safe, render again to go on.", file=sys.stderr)  # noqa: T201
-        sys.exit(INTERRUPTED)
+    except OSError as error:  # a full disk, a folder that must not be written
+        _complain(str(error))
+        sys.exit(UrsaRayError.exit_code)
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:
+            _complain("interrupted; what is committed is safe, render again to go on")
+        raise
 
 
-def _executor(prepared: Any, run: Any, replicas: int | None, address: str | None, threads: int) -> Any:
+def _executor(prepared: "Prepared", run: "Run", replicas: int | None, address: str | None, threads: int) -> "Executor":
+    """One replica on this machine needs no cluster."""
     import torch
 
     from ursa_ray.render import InProcessExecutor
@@ -149,6 +159,10 @@ def _executor(prepared: Any, run: Any, replicas: int | None, address: str | None
 def _warn(warnings: list[str]) -> None:
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
+
+
+def _complain(problem: str) -> None:
+    print(f"ursa-ray: {problem}", file=sys.stderr)  # noqa: T201
 
 
 def _print(text: str) -> None:

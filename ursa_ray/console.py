@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.render import Listener
+from ursa_ray.summary import format_time
 
 # Plain lines about the steps of a segment come at most this often.
 LINE_EVERY_S = 10.0
@@ -79,14 +80,14 @@ class Bars(Listener):
         self._progress.stop()
 
     def begin(self, plan: Plan, num_reused: int) -> None:
-        self._plan = plan
+        self._of_shot = {shot.id: shot.segments for shot in plan.shots}
         total = sum(segment.steps for segment in plan.segments)
         reused = total * num_reused // plan.num_segments
         self._film = self._progress.add_task("film (steps)", total=total, completed=reused)
 
     def start(self, segment: Segment) -> None:
         if segment.shot not in self._shots:
-            of_shot = [other for other in self._plan.segments if other.shot == segment.shot]
+            of_shot = self._of_shot[segment.shot]
             total = sum(other.steps for other in of_shot)
             before = sum(other.steps for other in of_shot if other.index < segment.index)
             self._shots[segment.shot] = self._progress.add_task(segment.shot, total=total, completed=before)
@@ -97,7 +98,10 @@ class Bars(Listener):
         self._steps[segment.key] = done
         self._progress.advance(self._film, advance)
         self._progress.advance(self._shots[segment.shot], advance)
-        if self._progress.tasks and self._progress._tasks[self._shots[segment.shot]].finished:
+
+    def finish(self, segment: Segment, seconds: float) -> None:
+        of_shot = self._of_shot[segment.shot]
+        if segment is of_shot[-1]:
             self._progress.update(self._shots[segment.shot], visible=False)
 
     def fail(self, segment: Segment, error: Exception, again: bool) -> None:
@@ -128,12 +132,4 @@ class Pace:
         if done <= 0:
             return "time left unknown"
         seconds = max(0.0, (self._left - done) * (monotonic() - self._began) / done)
-        return f"about {format_time(seconds)} left"
-
-
-def format_time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+        return f"{format_time(seconds)} left"

@@ -89,8 +89,18 @@ def run_text(summary: dict[str, Any]) -> str:
     return "\n".join([*_table(rows), f"film: {film}"])
 
 
+def format_time(seconds: float) -> str:
+    if seconds < 1:
+        return "less than 1 s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 def _h200(flops: float) -> str:
-    return f"about {flops / H200_FLOPS_PER_S / 60:.3g} min of an H200 (predicted)"
+    return f"{format_time(flops / H200_FLOPS_PER_S)} of an H200 (predicted)"
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

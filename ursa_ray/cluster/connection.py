@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,8 @@ from ursa_ray.errors import ReplicaError
 # Only codes pass through the object store, 66 KB a segment.
 OBJECT_STORE_BYTES = 100 * 2**20
 
+CONNECT_TIMEOUT_S = 10
+
 
 @contextmanager
 def connected(address: str | None, num_cpus: int) -> Iterator[None]:
@@ -23,6 +26,7 @@ def connected(address: str | None, num_cpus: int) -> Iterator[None]:
     """
     try:
         if address is not None:
+            _require_listener(address)
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
         else:
             ray.init(
@@ -33,9 +37,16 @@ def connected(address: str | None, num_cpus: int) -> Iterator[None]:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-    except (RayError, ConnectionError, RuntimeError, ValueError) as error:
+    except (RayError, OSError, RuntimeError, ValueError) as error:
         raise ReplicaError(f"no Ray cluster at {address or 'this machine'}: {error}") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Find out in seconds that nobody is there: Ray itself tries for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "//" not in host:
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()

@@ -1,0 +1,243 @@
+"""The command line as users meet it: what it prints, what it exits with, what it leaves behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.storyboards import TWO_SHOTS, write
+from ursa_ray import errors
+from ursa_ray.cli import EXIT_CODES, main
+from ursa_ray.media import probe
+
+STORYBOARDS = Path(__file__).parent.parent / "storyboards"
+
+
+@pytest.fixture
+def run_command(capsys):
+    """Run a command in this process; its exit code, standard output and standard error."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as leaving:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return leaving.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+def last_line(output):
+    return json.loads(output.splitlines()[-1])
+
+
+def test_a_one_minute_storyboard_plans_to_720_frames(run_command):
+    code, out, _ = run_command("plan", STORYBOARDS / "grizzly-minute.yaml", "--json")
+    planned = last_line(out)
+    assert code == 0
+    assert (planned["num_frames"], planned["fps"]) == (720, 12)
+    assert sum(shot["num_frames"] for shot in planned["shots"]) == 720
+    # 18 s are 49 + 167 frames in 36s: 6 segments; the river's 120 frames follow them in 4.
+    assert planned["shots"][0] == {"id": "forest", "num_frames": 216, "num_segments": 6}
+    assert planned["critical_path_segments"] == 10
+    assert planned["num_segments"] == sum(shot["num_segments"] for shot in planned["shots"])
+
+
+def test_planning_loads_neither_torch_nor_ray():
+    script = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print(sorted({'torch', 'ray', 'transformers'} & set(sys.modules))))\n"
+        f"sys.argv = ['ursa-ray', 'plan', {str(STORYBOARDS / 'grizzly-minute.yaml')!r}]\n"
+        "from ursa_ray.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", ["quickstart", "grizzly-minute", "extend-image", "extend-clip"])
+def test_every_shipped_storyboard_plans(run_command, name):
+    code, out, _ = run_command("plan", STORYBOARDS / f"{name}.yaml", "--json")
+    assert code == 0
+    assert last_line(out)["num_segments"] > 1
+
+
+def test_the_quickstart_has_two_shots_of_at_least_two_segments_one_continuing_the_other(run_command):
+    _, out, _ = run_command("plan", STORYBOARDS / "quickstart.yaml", "--json")
+    planned = last_line(out)
+    assert [shot["num_segments"] >= 2 for shot in planned["shots"]] == [True, True]
+    assert planned["critical_path_segments"] == planned["num_segments"]
+
+
+@pytest.mark.parametrize(("name", "num_frames"), [("quickstart", 60), ("extend-image", 36), ("extend-clip", 42)])
+def test_every_storyboard_with_the_built_in_model_renders_to_its_frames(run_command, tmp_path, name, num_frames):
+    code, out, _ = run_command("render", STORYBOARDS / f"{name}.yaml", "--run", tmp_path / "run", "--json")
+    rendered = last_line(out)
+    assert code == 0
+    assert rendered["num_frames"] == num_frames
+    assert probe(Path(rendered["film"])).num_frames == num_frames
+    assert Path(rendered["film"]).parent == tmp_path / "run"
+
+
+def test_a_second_render_generates_nothing(run_command, tmp_path):
+    board = write(tmp_path, TWO_SHOTS)
+    first = last_line(run_command("render", board, "--run", tmp_path / "run", "--json")[1])
+    again = last_line(run_command("render", board, "--run", tmp_path / "run", "--json")[1])
+    assert (first["generated_segments"], first["reused_segments"]) == (4, 0)
+    assert (again["generated_segments"], again["reused_segments"]) == (0, 4)
+    assert again["sha256"] == first["sha256"]
+
+
+def test_the_run_is_named_after_the_storyboard_unless_told(run_command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run_command("render", write(tmp_path, TWO_SHOTS, "my-film.yaml"), "--json")
+    assert code == 0
+    assert last_line(out)["film"] == "renders/my-film/film.mp4"
+
+
+def test_a_log_has_plain_lines_with_time_left(run_command, tmp_path):
+    _, _, err = run_command("render", write(tmp_path, TWO_SHOTS), "--run", tmp_path / "run")
+    lines = err.splitlines()
+    assert lines[0] == "4 segments, 38 frames"
+    assert "dawn[0] begins" in lines
+    assert any(line.startswith("dusk[0] committed after") and line.endswith("left") for line in lines)
+    assert "\x1b" not in err
+
+
+def test_status_counts_what_is_committed(run_command, tmp_path):
+    run_command("render", write(tmp_path, TWO_SHOTS), "--run", tmp_path / "run")
+    code, out, _ = run_command("status", tmp_path / "run", "--json")
+    found = last_line(out)
+    assert code == 0
+    assert (found["num_committed"], found["num_segments"]) == (4, 4)
+    assert found["film"] == str(tmp_path / "run" / "film.mp4")
+
+
+def test_status_of_something_that_is_no_run_is_refused(run_command, tmp_path):
+    code, _, err = run_command("status", tmp_path)
+    assert code == 2
+    assert "is not a run" in err
+
+
+def test_doctor_finds_what_rendering_needs(run_command):
+    _, out, _ = run_command("doctor", "--json")
+    found = last_line(out)
+    assert found["ffmpeg"]["ok"]
+    assert found["built-in model"]["ok"]
+
+
+def test_a_render_into_a_folder_that_holds_something_else_is_refused(run_command, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.txt").write_text("meow")
+    code, _, err = run_command("render", write(tmp_path, TWO_SHOTS), "--run", tmp_path / "photos")
+    assert code == 2
+    assert "neither a run nor an empty folder" in err
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.txt"]
+
+
+SHOT = "  - {id: one, prompt: a bear, duration: 2s}\n"
+HEAD = "version: 1\nmodel: tiny\n"
+
+# What is wrong, the storyboard, its wrong line, words of the message.
+BAD = {
+    "an unknown key": (HEAD + "colour: red\nshots:\n" + SHOT, 3, ["unknown key", "colour"]),
+    "a misspelt key": (HEAD + "shots:\n  - {id: one, promt: a bear, duration: 2s}\n", 4, ["promt", "prompt"]),
+    "a misspelt shot to continue": (
+        HEAD + "shots:\n" + SHOT + "  - {id: two, continue: won, prompt: it rests, duration: 1s}\n",
+        5,
+        ["won", "not an earlier shot", "one"],
+    ),
+    "a cycle": (
+        HEAD + "shots:\n  - {id: a, continue: b, prompt: x, duration: 1s}\n"
+        "  - {id: b, continue: a, prompt: x, duration: 1s}\n",
+        4,
+        ["continues", "not an earlier shot"],
+    ),
+    "a negative duration": (HEAD + "shots:\n  - {id: one, prompt: x, duration: -4s}\n", 4, ["-4s", "positive"]),
+    "a duration without a unit": (HEAD + "shots:\n  - {id: one, prompt: x, duration: 4}\n", 4, ["4s"]),
+    "a size not divisible by the stride": (
+        HEAD + "video: {width: 100, height: 64}\nshots:\n" + SHOT,
+        3,
+        ["width is 100", "multiple of 8", "96 or 104"],
+    ),
+    "an overlap not less than the frames": (
+        HEAD + "segment: {frames: 9, overlap: 9}\nshots:\n" + SHOT,
+        3,
+        ["overlap", "9", "less than"],
+    ),
+    "a missing image": (
+        HEAD + "shots:\n  - {id: one, image: no.png, prompt: x, duration: 2s}\n",
+        4,
+        ["no.png", "no file"],
+    ),
+    "something that is no image": (
+        HEAD + "shots:\n  - {id: one, image: film.yaml, prompt: x, duration: 2s}\n",
+        4,
+        ["film.yaml", "PNG"],
+    ),
+    "an oversized image": (
+        HEAD + "shots:\n  - {id: one, image: big.png, prompt: x, duration: 2s}\n",
+        4,
+        ["big.png", "64000000 pixels"],
+    ),
+    "a prompt over the limit": (
+        HEAD + f"shots:\n  - {{id: one, prompt: {'bear ' * 200}, duration: 2s}}\n",
+        4,
+        ["tokens", "at most 64", "Shorten"],
+    ),
+    "a model that is nowhere": (
+        "version: 1\nmodel: ./weights\nshots:\n" + SHOT,
+        2,
+        ["weights", "no folder"],
+    ),
+    "a model folder that is unreadable": (
+        "version: 1\nmodel: broken\nshots:\n" + SHOT,
+        2,
+        ["model_index.json", "JSON", "Fetch"],
+    ),
+}
+
+
+@pytest.mark.parametrize("command", ["plan", "render"])
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_gives_one_message_and_writes_nothing(run_command, tmp_path, command, what):
+    text, line, words = BAD[what]
+    Image.new("1", (9000, 9000)).save(tmp_path / "big.png")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "model_index.json").write_text("{")
+    board = write(tmp_path, text)
+    before = sorted(tmp_path.rglob("*"))
+    options = ["--run", tmp_path / "run"] if command == "render" else []
+    code, out, err = run_command(command, board, *options)
+    assert code == 2
+    assert out == ""
+    assert f"{board}:{line}:" in err
+    assert [word for word in words if word not in err] == []
+    assert "Traceback" not in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_unknown_options_are_refused(run_command):
+    code, _, err = run_command("plan", STORYBOARDS / "quickstart.yaml", "--gpus", "8")
+    assert code == 2
+    assert "--gpus" in err
+
+
+def test_every_exit_code_is_documented():
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.UrsaRayError)]
+    for code in {kind.exit_code for kind in kinds}:
+        assert f"{code} " in EXIT_CODES
+
+
+def test_a_release_that_is_not_on_this_machine_names_the_command_that_fetches_it(run_command, tmp_path):
+    code, _, err = run_command("render", STORYBOARDS / "grizzly-minute.yaml", "--run", tmp_path / "run")
+    assert code == 2
+    assert "hf download BAAI/URSA-1.7B-FSQ320" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_can_be_run_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "ursa_ray", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0.1.0"

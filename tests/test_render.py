@@ -1,0 +1,207 @@
+"""The director with the real model in this process, and with executors that fail in known ways."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.storyboards import TWO_CHAINS, TWO_SHOTS, write
+from ursa_ray.errors import MediaError, RenderError
+from ursa_ray.ledger import Run
+from ursa_ray.media import file_sha256, probe, read_mezzanine
+from ursa_ray.model import Ursa
+from ursa_ray.prepare import prepare
+from ursa_ray.render import Failed, InProcessExecutor, Listener, render
+from ursa_ray.work import Done, WorkerOptions
+
+
+def plan_of(folder, text=TWO_SHOTS):
+    return prepare(write(folder, text)).plan
+
+
+def executor_for(plan, run, kind=InProcessExecutor, **options):
+    return kind(WorkerOptions(plan.model, plan.weights_sha256, run.media.resolve(), device="cpu"), **options)
+
+
+def render_into(folder, plan, kind=InProcessExecutor, **options):
+    run = Run.create(folder)
+    return render(plan, run, executor_for(plan, run, kind, **options))
+
+
+class Unlucky(InProcessExecutor):
+    """Fails the attempts at one shot's segments: all of them, or the first `num_failures`."""
+
+    def __init__(self, options, shot, error, num_failures=10**6):
+        super().__init__(options)
+        self.shot, self.error, self.num_left = shot, error, num_failures
+        self.request = None
+
+    def submit(self, request):
+        self.request = request
+        super().submit(request)
+
+    def next_event(self):
+        if self.request.segment.shot == self.shot and self.num_left > 0:
+            self.num_left -= 1
+            self._running = None
+            return Failed(self.request.segment.key, self.error)
+        return super().next_event()
+
+
+class Interrupted(InProcessExecutor):
+    """Somebody presses Ctrl-C in the middle of a segment."""
+
+    def __init__(self, options, after):
+        super().__init__(options)
+        self.num_left = after
+
+    def next_event(self):
+        event = super().next_event()
+        self.num_left -= isinstance(event, Done)
+        if self.num_left < 0:
+            raise KeyboardInterrupt
+        return event
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    plan = plan_of(folder)
+    return render_into(folder / "run", plan)
+
+
+def test_a_film_has_exactly_the_planned_frames(undisturbed):
+    assert undisturbed.num_frames == 24 + 14
+    assert probe(undisturbed.film).num_frames == 24 + 14
+    assert undisturbed.sha256 == file_sha256(undisturbed.film)
+
+
+def test_every_segment_is_generated_once(undisturbed):
+    # 24 frames are 17 and 7 new ones; 14 after 5 given ones are 12 and 2.
+    assert (undisturbed.generated_segments, undisturbed.reused_segments) == (4, 0)
+
+
+def test_stills_and_a_contact_sheet_lie_beside_the_film(undisturbed):
+    folder = undisturbed.film.parent
+    assert sorted(path.name for path in (folder / "stills").iterdir()) == ["dawn.png", "dusk.png"]
+    assert (folder / "contact-sheet.png").exists()
+
+
+def test_the_same_storyboard_gives_the_same_bytes_in_another_folder(undisturbed, tmp_path):
+    again = render_into(tmp_path / "elsewhere", plan_of(tmp_path / "moved"))
+    assert again.film.read_bytes() == undisturbed.film.read_bytes()
+
+
+def test_another_seed_gives_another_film(undisturbed, tmp_path):
+    other = render_into(tmp_path / "run", plan_of(tmp_path, TWO_SHOTS.replace("seed: 11", "seed: 12")))
+    assert other.sha256 != undisturbed.sha256
+
+
+def test_rendering_again_generates_nothing_and_leaves_the_film_alone(tmp_path):
+    plan = plan_of(tmp_path)
+    first = render_into(tmp_path / "run", plan)
+    written = first.film.stat().st_mtime_ns
+    again = render_into(tmp_path / "run", plan)
+    assert (again.generated_segments, again.reused_segments, again.sha256) == (0, 4, first.sha256)
+    assert again.film.stat().st_mtime_ns == written
+
+
+def test_an_interrupted_render_goes_on_with_what_is_missing(undisturbed, tmp_path):
+    plan = plan_of(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        render_into(tmp_path / "run", plan, Interrupted, after=2)
+    resumed = render_into(tmp_path / "run", plan)
+    assert (resumed.generated_segments, resumed.reused_segments) == (2, 2)
+    assert resumed.sha256 == undisturbed.sha256
+
+
+def test_lost_frames_are_decoded_again_from_codes(undisturbed, tmp_path):
+    plan = plan_of(tmp_path)
+    first = render_into(tmp_path / "run", plan)
+    first.film.unlink()
+    for path in (tmp_path / "run" / "media").iterdir():
+        path.unlink()
+    again = render_into(tmp_path / "run", plan)
+    assert (again.generated_segments, again.sha256) == (0, undisturbed.sha256)
+
+
+def test_a_failed_attempt_is_repeated(undisturbed, tmp_path):
+    plan = plan_of(tmp_path)
+    made = render_into(
+        tmp_path / "run", plan, Unlucky, shot="dusk", error=RuntimeError("out of memory"), num_failures=2
+    )
+    assert made.sha256 == undisturbed.sha256
+
+
+def test_a_failing_shot_is_reported_and_everything_else_is_committed(tmp_path):
+    plan = plan_of(tmp_path, TWO_CHAINS)
+    with pytest.raises(RenderError, match=r"(?s)left failed; 3 of 6 segments are committed.*left\[0\]: failed 3 times"):
+        render_into(tmp_path / "run", plan, Unlucky, shot="left", error=RuntimeError("out of memory"))
+    committed = Run.open(tmp_path / "run").segments
+    assert {plan.by_key[key].name for key in committed} == {"right[0]", "right[1]", "right[2]"}
+    assert not (tmp_path / "run" / "film.mp4").exists()
+
+
+def test_an_edited_shot_alone_is_generated_again(tmp_path):
+    render_into(tmp_path / "run", plan_of(tmp_path, TWO_CHAINS))
+    edited = plan_of(tmp_path, TWO_CHAINS.replace("falls", "sinks"))
+    made = render_into(tmp_path / "run", edited)
+    assert (made.generated_segments, made.reused_segments) == (3, 3)
+
+
+def test_the_longest_chain_begins_first(tmp_path):
+    class Order(Listener):
+        def __init__(self):
+            self.begun = []
+
+        def start(self, segment):
+            self.begun.append(segment.name)
+
+    plan, order = plan_of(tmp_path, TWO_CHAINS), Order()
+    run = Run.create(tmp_path / "run")
+    render(plan, run, executor_for(plan, run), order)
+    # left has 2 segments and 1 after it, right has 3: of equal chains the first in the film begins.
+    assert order.begun[0] == "left[0]"
+    assert order.begun[1] == "right[0]"
+
+
+def test_a_segment_is_conditioned_on_the_last_frames_its_parent_shows(tmp_path):
+    """The hand-over, made again by hand through the public interface of the model."""
+    plan = plan_of(tmp_path)
+    render_into(tmp_path / "run", plan)
+    run = Run.open(tmp_path / "run")
+    parent, child = plan.shots[0].segments[1], plan.shots[1].segments[0]
+    # The second window of dawn begins with 5 given frames and shows the next 7.
+    given = list(read_mezzanine(run.mezzanine(parent.key)))[7:12]
+    ursa = Ursa.from_pretrained("tiny", device="cpu")
+    torch.set_num_threads(1)
+    codes = ursa.generate(
+        "motion=5.0, the red square falls",
+        num_inference_steps=4,
+        video=np.stack(given),
+        cond_noise_scale=0.1,
+        seed=child.seed,
+    )
+    np.testing.assert_array_equal(run.segments[child.key].array(), codes.numpy())
+
+
+def test_the_film_shows_no_frame_twice(tmp_path):
+    plan = plan_of(tmp_path)
+    render_into(tmp_path / "run", plan)
+    run = Run.open(tmp_path / "run")
+    lengths = [len(list(read_mezzanine(run.mezzanine(s.key), *s.shown))) for s in plan.segments]
+    assert lengths == [17, 7, 12, 2]
+
+
+def test_damaged_frames_are_named_with_what_to_do(tmp_path):
+    plan = plan_of(tmp_path)
+    made = render_into(tmp_path / "run", plan)
+    made.film.unlink()
+    run = Run.open(tmp_path / "run")
+    path = run.mezzanine(plan.segments[0].key)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match=f"{path.name}: damaged.*Delete it"):
+        render_into(tmp_path / "run", plan)
+    path.unlink()
+    assert render_into(tmp_path / "run", plan).sha256 == made.sha256
