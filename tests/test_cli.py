@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from tests.storyboards import TWO_SHOTS, write
@@ -217,6 +218,16 @@ def test_bad_input_gives_one_message_and_writes_nothing(run_command, tmp_path, c
     assert [word for word in words if word not in err] == []
     assert "Traceback" not in err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(run_command, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    board = write(tmp_path, TWO_SHOTS)
+    code, _, err = run_command("render", board, "--run", tmp_path / "run", "--device", "cuda")
+    assert code == 2
+    assert "finds no GPU here" in err
+    assert not (tmp_path / "run").exists()
 
 
 def test_unknown_options_are_refused(run_command):

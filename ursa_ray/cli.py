@@ -2,6 +2,7 @@
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,11 +12,16 @@ from ursa_ray import __version__
 from ursa_ray.errors import UrsaRayError
 
 if TYPE_CHECKING:  # commands import what they need themselves: `plan` answers before torch would be loaded
-    from ursa_ray.ledger import Run
-    from ursa_ray.prepare import Prepared
     from ursa_ray.render import Executor
+    from ursa_ray.work import WorkerOptions
 
 INTERRUPTED = 130
+
+
+class Device(StrEnum):
+    CPU = "cpu"
+    CUDA = "cuda"
+
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 something of ours went wrong; 2 bad input, nothing was written; "
@@ -63,6 +69,9 @@ def render(
         str | None,
         typer.Option(envvar="RAY_ADDRESS", help="Ray cluster to render on.", show_default="this machine"),
     ] = None,
+    device: Annotated[
+        Device | None, typer.Option(help="What a replica runs on.", show_default="cuda where there is a GPU")
+    ] = None,
     threads: Annotated[
         int, typer.Option(min=1, help="Threads of a replica on a CPU. Another number can give another film.")
     ] = 1,
@@ -74,11 +83,20 @@ def render(
     from ursa_ray.prepare import prepare
     from ursa_ray.render import render as make
     from ursa_ray.summary import render_summary
+    from ursa_ray.work import WorkerOptions
 
     prepared = prepare(storyboard, fetch=True)
     _warn(prepared.warnings)
-    opened = Run.create(run if run is not None else Path("renders") / storyboard.stem)
-    executor = _executor(prepared, opened, replicas, address, threads)
+    folder = run if run is not None else Path("renders") / storyboard.stem
+    worker = WorkerOptions(
+        prepared.checkpoint.name,
+        prepared.plan.weights_sha256,
+        folder.resolve() / "media",
+        None if device is None else device.value,
+        threads,
+    )
+    executor = _executor(worker, replicas, address)
+    opened = Run.create(folder)
     with listener() as told:
         rendered = make(prepared.plan, opened, executor, told)
     _print(f"{rendered.film}: {rendered.num_frames} frames, {prepared.plan.seconds:.1f} s")
@@ -135,16 +153,12 @@ def main(arguments: list[str] | None = None) -> None:
         raise
 
 
-def _executor(prepared: "Prepared", run: "Run", replicas: int | None, address: str | None, threads: int) -> "Executor":
+def _executor(worker: "WorkerOptions", replicas: int | None, address: str | None) -> "Executor":
     """One replica on this machine needs no cluster."""
     import torch
 
     from ursa_ray.render import InProcessExecutor
-    from ursa_ray.work import WorkerOptions
 
-    worker = WorkerOptions(
-        prepared.checkpoint.name, prepared.plan.weights_sha256, run.media.resolve(), num_threads=threads
-    )
     if address is None and (replicas or torch.cuda.device_count()) <= 1:
         return InProcessExecutor(worker)
     from ursa_ray.cluster.private import keep_private

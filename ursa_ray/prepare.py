@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ursa_ray.checkpoint import Checkpoint, open_checkpoint
 from ursa_ray.errors import AssetError, CheckpointError, StoryboardError
-from ursa_ray.media import asset_sha256
-from ursa_ray.plan import Plan, lint, plan_storyboard
+from ursa_ray.media import asset_sha256, read_clip_tail
+from ursa_ray.plan import ClipCondition, Plan, lint, plan_storyboard
 from ursa_ray.storyboard import Storyboard, load_storyboard
 
 
@@ -30,6 +30,7 @@ def prepare(path: Path, fetch: bool = False) -> Prepared:
         plan = plan_storyboard(storyboard, checkpoint, _assets(storyboard))
     except CheckpointError as error:
         raise CheckpointError(f"{storyboard.where('model')}: {error}") from error
+    _check_clips(storyboard, plan)
     return Prepared(storyboard, checkpoint, plan, lint(storyboard, checkpoint, plan))
 
 
@@ -49,3 +50,15 @@ def _assets(storyboard: Storyboard) -> dict[str, str]:
     if problems:
         raise StoryboardError("\n".join(problems))
     return hashes
+
+
+def _check_clips(storyboard: Storyboard, plan: Plan) -> None:
+    """A clip must be long enough to condition a segment, which only its frames tell."""
+    for number, shot in enumerate(plan.shots):
+        condition = shot.segments[0].condition
+        if isinstance(condition, ClipCondition):
+            try:
+                read_clip_tail(condition.path, plan.width, plan.height, condition.fps, condition.num_frames)
+            except AssetError as error:
+                where = storyboard.where("shots", number, "video")
+                raise StoryboardError(f'{where}: shots[{number}] ("{shot.id}"): {error}') from error

@@ -15,6 +15,7 @@ from ursa_ray import __version__
 from ursa_ray.errors import RenderError, UrsaRayError
 from ursa_ray.ledger import Commit, Run
 from ursa_ray.media import file_sha256, read_mezzanine, write_contact_sheet, write_film, write_still
+from ursa_ray.model import choose_device
 from ursa_ray.plan import Plan, PlannedShot, Segment
 from ursa_ray.schedule import Job, Retry, Schedule
 from ursa_ray.work import Done, Request, Step, Worker, WorkerOptions
@@ -80,6 +81,7 @@ class InProcessExecutor:
     """One replica in this process, loaded when the first segment is submitted."""
 
     def __init__(self, options: WorkerOptions):
+        choose_device(options.device)
         self._options = options
         self._worker: Worker | None = None
         self._running: tuple[str, Iterator[Step | Done]] | None = None

@@ -1,19 +1,14 @@
-"""One commit: a row of Parquet with everything that a finished segment is, its codes included.
-
-Parquet's own checksums let flipped bits through when they are only written, so they are verified on reading too, and
-the codes carry a sha256 of their own.
-"""
+"""One commit: a row of Parquet with everything that a finished segment is, its codes included."""
 
 import hashlib
-import io
 from dataclasses import asdict, dataclass, fields
 from typing import Literal, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ursa_ray.errors import LedgerError
+from ursa_ray.ledger.sealed import seal, unseal
 
 SCHEMA = pa.schema(
     [
@@ -30,6 +25,8 @@ SCHEMA = pa.schema(
         pa.field("version", pa.string()),
     ]
 )
+
+FIX = "Restore it, or render into a new --run."
 
 
 @dataclass(frozen=True)
@@ -78,20 +75,15 @@ class Commit:
         return np.frombuffer(self.codes, self.codes_dtype).reshape(self.codes_shape)
 
     def to_parquet(self) -> bytes:
-        sink = io.BytesIO()
-        table = pa.Table.from_pylist([asdict(self)], schema=SCHEMA)
-        pq.write_table(table, sink, write_page_checksum=True, compression="zstd")
-        return sink.getvalue()
+        return seal([asdict(self)], SCHEMA)
 
     @classmethod
     def from_parquet(cls, content: bytes, where: str) -> Self:
+        rows, _ = unseal(content, where, FIX)
         try:
-            table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
-            (row,) = table.to_pylist()
-            row["codes_shape"] = row["codes_shape"] and tuple(row["codes_shape"])
-            commit = cls(**{field.name: row[field.name] for field in fields(cls)})
-        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-            raise LedgerError(f"{where}: is damaged ({error}). Restore it, or render into a new --run.") from error
-        if commit.codes is not None and hashlib.sha256(commit.codes).hexdigest() != commit.codes_sha256:
-            raise LedgerError(f"{where}: its codes are damaged. Restore it, or render into a new --run.")
-        return commit
+            (row,) = rows
+            shape = row["codes_shape"]
+            row["codes_shape"] = None if shape is None else tuple(shape)
+            return cls(**{field.name: row[field.name] for field in fields(cls)})
+        except (ValueError, KeyError) as error:
+            raise LedgerError(f"{where}: is not a commit of this version ({error!r}). {FIX}") from error

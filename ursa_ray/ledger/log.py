@@ -20,15 +20,18 @@ class Log:
         """(path, content) of the entries that were not read or appended through this object, in order.
 
         Raises:
-            LedgerError: an entry is missing between others.
+            LedgerError: an entry is missing between others, or cannot be read.
         """
-        names = sorted(name for name in os.listdir(self.folder) if NAME.fullmatch(name))
-        for name in names[self.num_entries :]:
+        for name in self._names()[self.num_entries :]:
             path = self._path(self.num_entries)
             if path.name != name:
                 raise LedgerError(f"{path}: is missing, though later entries are there. Restore it.")
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                raise LedgerError(f"{path}: cannot be read ({error.strerror}). Restore it.") from error
             self.num_entries += 1
-            yield str(path), path.read_bytes()
+            yield str(path), content
 
     def append(self, content: bytes) -> None:
         """Add an entry; it survives a crash of the machine from the moment that this returns.
@@ -51,6 +54,12 @@ class Log:
         finally:
             temporary.unlink(missing_ok=True)
         self.num_entries += 1
+
+    def _names(self) -> list[str]:
+        try:
+            return sorted(name for name in os.listdir(self.folder) if NAME.fullmatch(name))
+        except OSError as error:
+            raise LedgerError(f"{self.folder}: cannot be read ({error.strerror}). Restore it.") from error
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:020d}.parquet"

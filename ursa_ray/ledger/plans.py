@@ -1,6 +1,5 @@
-"""Plans as Parquet: a row for every segment, what is common to all of them in the schema's metadata."""
+"""Plans as Parquet: a row for every segment, with what is common to all of them."""
 
-import io
 import json
 from collections.abc import Callable
 from dataclasses import asdict, fields
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ursa_ray.errors import LedgerError
+from ursa_ray.ledger.sealed import seal, unseal
 from ursa_ray.plan import (
     ClipCondition,
     Condition,
@@ -32,6 +31,7 @@ COMMON: dict[str, Callable[[Any], Any]] = {
     "fps": Fraction,
     "crf": int,
 }
+FIX = "Delete it and render again."
 CONDITIONS = {kind.__name__: kind for kind in (ParentCondition, ImageCondition, ClipCondition)}
 
 _RANGE = pa.list_(pa.int64(), 2)
@@ -50,21 +50,17 @@ SCHEMA = pa.schema([(field.name, _ARROW.get(field.type, pa.string())) for field 
 def plan_to_parquet(plan: Plan) -> bytes:
     common = {name: str(getattr(plan, name)) for name in COMMON}
     rows = [asdict(segment) | {"condition": _condition_to_json(segment.condition)} for segment in plan.segments]
-    table = pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({"plan": json.dumps(common)}))
-    sink = io.BytesIO()
-    pq.write_table(table, sink, write_page_checksum=True, compression="zstd")
-    return sink.getvalue()
+    return seal(rows, SCHEMA, common)
 
 
 def plan_from_parquet(content: bytes, where: str) -> Plan:
+    rows, common = unseal(content, where, FIX)
     try:
-        table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
-        common = json.loads((table.schema.metadata or {})[b"plan"])
-        segments = [_segment(row) for row in table.to_pylist()]
+        segments = [_segment(row) for row in rows]
         shots = tuple(_shot(name, tuple(group)) for name, group in groupby(segments, lambda segment: segment.shot))
         return Plan(shots=shots, **{name: convert(common[name]) for name, convert in COMMON.items()})
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-        raise LedgerError(f"{where}: is damaged ({error}). Delete it and render again.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise LedgerError(f"{where}: is not a plan of this version ({error!r}). {FIX}") from error
 
 
 def _shot(name: str, segments: tuple[Segment, ...]) -> PlannedShot:

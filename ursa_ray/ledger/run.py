@@ -20,6 +20,7 @@ from ursa_ray.ledger.plans import plan_from_parquet, plan_to_parquet
 from ursa_ray.plan import Plan
 
 FORMAT = {"format": "ursa-ray run", "version": 1}
+PARTS = ("log", "media", "stills")
 
 
 class Run:
@@ -44,12 +45,13 @@ class Run:
         """
         file = folder / "FORMAT.json"
         if not file.exists():
-            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            if folder.exists() and not _is_unused(folder):
                 raise OptionError(f"{folder}: is neither a run nor an empty folder. Give another --run.")
             try:
-                for part in ("log", "media", "stills"):
+                for part in PARTS:
                     (folder / part).mkdir(parents=True, exist_ok=True)
                 _publish(file, json.dumps(FORMAT).encode())
+                sync_folder(folder.parent)
             except OSError as error:
                 raise OptionError(f"{folder}: cannot be written ({error.strerror}). Give another --run.") from error
         return cls.open(folder)
@@ -94,7 +96,12 @@ class Run:
         """Note that `plan` is what this run renders from now on."""
         path = self._plan_path(plan.sha256)
         if not path.exists():
-            _publish(path, plan_to_parquet(plan))
+            try:
+                _publish(path, plan_to_parquet(plan))
+            except OSError as error:
+                raise LedgerError(
+                    f"{path}: cannot be written ({error.strerror}). Make room, and render again."
+                ) from error
         if self.plan_sha256 != plan.sha256:
             self.commit(Commit("plan", plan.sha256))
 
@@ -119,6 +126,14 @@ class Run:
             self.films[commit.key] = commit
         else:
             self.plan_sha256 = commit.key
+
+
+def _is_unused(folder: Path) -> bool:
+    """Empty, but for what a crash may have left while a run was made."""
+    return folder.is_dir() and all(
+        path.name.startswith(".FORMAT.json.") or (path.name in PARTS and path.is_dir() and not any(path.iterdir()))
+        for path in folder.iterdir()
+    )
 
 
 def _publish(path: Path, content: bytes) -> None:

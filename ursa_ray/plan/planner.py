@@ -150,13 +150,14 @@ class _Planner:
         assert shot.duration is not None, shot
         num_frames = round(shot.duration * self.frame.fps)
         if num_frames < 1:
-            raise self._error(number, "duration", f"is shorter than a frame at {self.frame.fps} frames a second.")
+            shortest = f"expected at least {float(1 / self.frame.fps):.3g}s at {self.frame.fps} frames a second."
+            raise self._error(number, "duration", f"duration is shorter than a frame, {shortest}")
         return num_frames
 
     def _prompts(self, number: int, shot: Shot) -> list[tuple[int, str]]:
         """(first frame, prompt) of the shot and of each beat, with the motion that the model was trained to read."""
         motion = self._setting(shot, "motion")
-        self._check_length(number, "negative_prompt", self._setting(shot, "negative_prompt"))
+        self._check_negative_prompt(number, shot)
         num_frames = self._num_frames(number, shot)
         prompts = [(0, f"motion={motion:.1f}, {shot.prompt}")]
         self._check_length(number, "prompt", prompts[0][1])
@@ -169,12 +170,26 @@ class _Planner:
             self._check_length(number, "beats", prompts[-1][1], i, "prompt")
         return prompts
 
+    def _check_negative_prompt(self, number: int, shot: Shot) -> None:
+        if shot.negative_prompt is not None:
+            self._check_length(number, "negative_prompt", shot.negative_prompt)
+        elif problem := self._too_long(self._setting(shot, "negative_prompt")):
+            where = self.storyboard.where("defaults", "negative_prompt")
+            raise StoryboardError(f"{where}: defaults: negative_prompt {problem}")
+
     def _check_length(self, number: int, key: str, prompt: str, *path: str | int) -> None:
+        if problem := self._too_long(prompt):
+            name = key if not path else "{}[{}].{}".format(key, *path)
+            raise self._error(number, key, f"{name} {problem}", *path)
+
+    def _too_long(self, prompt: str) -> str | None:
+        """What is wrong with a prompt as the model reads it; None if nothing is."""
         limit = self.checkpoint.defaults.max_prompt_length
         num_tokens = 0 if self.text is None else self.text.count(prompt)
-        if num_tokens > limit:
-            what = f"{key} has {num_tokens} tokens with its motion, expected at most {limit}. Shorten it by about "
-            raise self._error(number, key, f"{what}{1 - limit / num_tokens:.0%}.", *path)
+        if num_tokens <= limit:
+            return None
+        share = f"{1 - limit / num_tokens:.0%}"
+        return f"has {num_tokens} tokens as the model reads it, expected at most {limit}. Shorten it by about {share}."
 
     def _setting(self, shot: Shot, name: str) -> Any:
         fallback = self.checkpoint.defaults.steps if name == "steps" else SETTINGS[name]
@@ -196,7 +211,10 @@ def _frame(storyboard: Storyboard, checkpoint: Checkpoint) -> Frame:
     video, segment = storyboard.video, storyboard.segment
     width, height = video.width or defaults.width, video.height or defaults.height
     if width is None or height is None:
-        raise StoryboardError(f"{where('video')}: width and height are missing, and {storyboard.model} has no default.")
+        raise StoryboardError(
+            f"{where('video')}: width and height are missing, and {storyboard.model} has no default. "
+            "Give both, such as video: {width: 512, height: 320}."
+        )
     for key, size in (("width", width), ("height", height)):
         _check_multiple(f"{where('video', key)}: {key}", size, tokenizer.spatial_stride)
     frames = segment.frames or defaults.frames

@@ -147,7 +147,6 @@ class Plan:
 
     @cached_property
     def by_key(self) -> dict[str, Segment]:
-        """Shots that ask for the same share a segment."""
         return {segment.key: segment for segment in self.segments}
 
     @property
