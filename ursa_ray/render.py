@@ -9,19 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
-import numpy as np
-
 from ursa_ray import __version__
 from ursa_ray.errors import RenderError, UrsaRayError
+from ursa_ray.join import join, joined_film
 from ursa_ray.ledger import Commit, Run
-from ursa_ray.media import file_sha256, read_mezzanine, write_contact_sheet, write_film, write_still
 from ursa_ray.model import choose_device
-from ursa_ray.plan import Plan, PlannedShot, Segment
+from ursa_ray.plan import Plan, Segment
 from ursa_ray.schedule import Job, Retry, Schedule
 from ursa_ray.work import Done, Request, Step, Worker, WorkerOptions
-
-# Pictures on the contact sheet: they are in memory together.
-MAX_ON_SHEET = 100
 
 
 @dataclass(frozen=True)
@@ -122,14 +117,17 @@ def render(plan: Plan, run: Run, executor: Executor, listener: Listener | None =
     """
     listener = listener or Listener()
     run.begin(plan)
-    to_generate = [key for key in plan.by_key if key not in run.segments]
-    num_reused = len(plan.by_key) - len(to_generate)
+    num_missing = sum(key not in run.segments for key in plan.by_key)
+    num_reused = len(plan.by_key) - num_missing
     listener.begin(plan, num_reused)
-    if any(run.mezzanine(key) is None for key in plan.by_key):
-        with executor:
-            _make_segments(plan, run, executor, listener)
-    film = _join(plan, run, listener)
-    return Rendered(run.film, film, plan.num_frames, len(to_generate), num_reused)
+    sha256 = joined_film(plan, run)
+    if sha256 is None:
+        if any(run.mezzanine(key) is None for key in plan.by_key):
+            with executor:
+                _make_segments(plan, run, executor, listener)
+        listener.join(plan)
+        sha256 = join(plan, run)
+    return Rendered(run.film, sha256, plan.num_frames, num_missing, num_reused)
 
 
 def _make_segments(plan: Plan, run: Run, executor: Executor, listener: Listener) -> None:
@@ -202,54 +200,3 @@ def _report(plan: Plan, run: Run, failures: dict[str, str]) -> RenderError:
         + "\n".join(lines)
         + "\nMend the cause and render again: it goes on from there."
     )
-
-
-def _join(plan: Plan, run: Run, listener: Listener) -> str:
-    """Make the film and its stills unless they are there already; the film's sha256."""
-    made = run.films.get(plan.sha256)
-    if made is not None and run.film.exists() and file_sha256(run.film) == made.frames_sha256:
-        return file_sha256(run.film)
-    listener.join(plan)
-    report = write_film(
-        run.film,
-        _film_frames(plan, run),
-        num_frames=plan.num_frames,
-        size=(plan.width, plan.height),
-        fps=plan.fps,
-        crf=plan.crf,
-        metadata={"title": plan.title} if plan.title else {},
-    )
-    _write_stills(plan, run)
-    run.commit(Commit("film", plan.sha256, frames_sha256=report.sha256, version=__version__))
-    return report.sha256
-
-
-def _film_frames(plan: Plan, run: Run) -> Iterator[np.ndarray]:
-    for segment in plan.segments:
-        yield from _frames(run, segment.key, *segment.shown)
-
-
-def _write_stills(plan: Plan, run: Run) -> None:
-    """The middle frame of every shot, and those of shots spread over the film on one sheet."""
-    every = -(-len(plan.shots) // MAX_ON_SHEET)
-    on_sheet = []
-    for number, shot in enumerate(plan.shots):
-        frame = _middle_frame(run, shot)
-        write_still(run.stills / f"{shot.id}.png", frame)
-        if number % every == 0:
-            on_sheet.append((shot.id, frame))
-    write_contact_sheet(run.folder / "contact-sheet.png", on_sheet)
-
-
-def _middle_frame(run: Run, shot: PlannedShot) -> np.ndarray:
-    middle = shot.segments[0].film[0] + shot.num_frames // 2
-    segment = next(segment for segment in shot.segments if segment.film[0] <= middle < segment.film[1])
-    at = segment.shown[0] + middle - segment.film[0]
-    (frame,) = _frames(run, segment.key, at, at + 1)
-    return frame
-
-
-def _frames(run: Run, key: str, start: int, stop: int) -> Iterator[np.ndarray]:
-    path = run.mezzanine(key)
-    assert path is not None, key
-    return read_mezzanine(path, start, stop)

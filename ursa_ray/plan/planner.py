@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from ursa_ray.checkpoint import Checkpoint, TextTokenizer
 from ursa_ray.errors import StoryboardError
 from ursa_ray.plan.cost import segment_flops
+from ursa_ray.plan.frame import resolve_frame
 from ursa_ray.plan.segments import (
     ClipCondition,
     Condition,
@@ -30,19 +30,6 @@ SETTINGS = {
     "flow_shift": None,
     "seed": 0,
 }
-COND_NOISE = 0.1
-
-
-@dataclass(frozen=True)
-class Frame:
-    """What is the same for all segments of a film. `overlap` and `frames` in frames, sizes in pixels."""
-
-    width: int
-    height: int
-    fps: Fraction
-    frames: int
-    overlap: int
-    cond_noise: float
 
 
 def plan_storyboard(storyboard: Storyboard, checkpoint: Checkpoint, assets: Mapping[str, str]) -> Plan:
@@ -60,7 +47,7 @@ class _Planner:
         self.weights_sha256 = checkpoint.weights_sha256()
         folder = checkpoint.folder
         self.text = None if folder is None else TextTokenizer.from_folder(folder / "tokenizer")
-        self.frame = _frame(storyboard, checkpoint)
+        self.frame = resolve_frame(storyboard, checkpoint)
         self.last_segment: dict[str, Segment] = {}
 
     def plan(self) -> Plan:
@@ -199,71 +186,6 @@ class _Planner:
     def _error(self, number: int, key: str, problem: str, *path: str | int) -> StoryboardError:
         where = self.storyboard.where("shots", number, key, *path)
         return StoryboardError(f'{where}: shots[{number}] ("{self.storyboard.shots[number].id}"): {problem}')
-
-
-def _frame(storyboard: Storyboard, checkpoint: Checkpoint) -> Frame:
-    defaults, tokenizer, where = checkpoint.defaults, checkpoint.tokenizer, storyboard.where
-    if not checkpoint.makes_video:
-        raise StoryboardError(
-            f"{where('model')}: {storyboard.model} makes images only, "
-            "expected a video model such as BAAI/URSA-1.7B-FSQ320."
-        )
-    video, segment = storyboard.video, storyboard.segment
-    width, height = video.width or defaults.width, video.height or defaults.height
-    if width is None or height is None:
-        raise StoryboardError(
-            f"{where('video')}: width and height are missing, and {storyboard.model} has no default. "
-            "Give both, such as video: {width: 512, height: 320}."
-        )
-    for key, size in (("width", width), ("height", height)):
-        _check_multiple(f"{where('video', key)}: {key}", size, tokenizer.spatial_stride)
-    frames = segment.frames or defaults.frames
-    overlap = segment.overlap if segment.overlap is not None else _default_overlap(frames, checkpoint)
-    _check_window(storyboard, checkpoint, frames, overlap)
-    return Frame(
-        width=width,
-        height=height,
-        fps=video.fps or defaults.fps,
-        frames=frames,
-        overlap=overlap,
-        cond_noise=COND_NOISE if segment.cond_noise is None else segment.cond_noise,
-    )
-
-
-def _default_overlap(frames: int, checkpoint: Checkpoint) -> int:
-    if frames == checkpoint.defaults.frames:
-        return checkpoint.defaults.overlap
-    stride = checkpoint.tokenizer.temporal_stride
-    return 1 + stride * round((frames - 1) / (4 * stride))
-
-
-def _check_multiple(what: str, size: int, stride: int) -> None:
-    if size % stride:
-        below = size - size % stride
-        nearest = " or ".join(str(near) for near in (below, below + stride) if near)
-        raise StoryboardError(f"{what} is {size}, expected a multiple of {stride} such as {nearest}.")
-
-
-def _check_window(storyboard: Storyboard, checkpoint: Checkpoint, frames: int, overlap: int) -> None:
-    stride = checkpoint.tokenizer.temporal_stride
-    for key, number in (("frames", frames), ("overlap", overlap)):
-        if number < 1 or (number - 1) % stride:
-            below = max(1, number - (number - 1) % stride)
-            raise StoryboardError(
-                f"{storyboard.where('segment', key)}: {key} is {number}, "
-                f"expected 1 more than a multiple of {stride}, such as {below} or {below + stride}."
-            )
-    if overlap >= frames:
-        raise StoryboardError(
-            f"{storyboard.where('segment', 'overlap')}: overlap is {overlap}, "
-            f"expected less than the {frames} frames of a segment."
-        )
-    longest = getattr(checkpoint.tokenizer, "sample_frames", frames)
-    if frames > longest:
-        raise StoryboardError(
-            f"{storyboard.where('segment', 'frames')}: frames is {frames}, expected at most {longest}, "
-            f"the longest clip that {storyboard.model} makes. A longer shot becomes several segments by itself."
-        )
 
 
 def _at(prompts: list[tuple[int, str]], window: Window) -> str:
