@@ -138,9 +138,12 @@ def _defaults(raw: dict[str, Any], tokenizer: TokenizerConfig, where: str) -> De
             f"{where}: {error}. Expected fps such as 12 and trained_sizes such as [[512, 320]]."
         ) from None
     for key in ("width", "height", "frames", "overlap", "steps", "max_prompt_length"):
-        value = values.get(key)
-        if value is not None and (type(value) is not int or value < 1):
+        value = values.get(key, 1)
+        unknown_size = value is None and key in ("width", "height")
+        if not unknown_size and (type(value) is not int or value < 1):
             raise CheckpointError(f"{where}: {key} is {value!r}, expected a positive whole number.")
+    if values["fps"] <= 0:
+        raise CheckpointError(f"{where}: fps is {values['fps']}, expected more than 0.")
     return Defaults(**values)
 
 

@@ -42,6 +42,7 @@ def hub_folder(name: str, fetch: bool) -> Path | None:
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
+        HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
@@ -49,17 +50,22 @@ def hub_folder(name: str, fetch: bool) -> Path | None:
 
     repo, _, revision = name.partition("@")
     try:
-        folder = Path(snapshot_download(repo, revision=revision or None, local_files_only=True))
+        # With the patterns: without them the hub calls a snapshot incomplete that lacks what we never fetch.
+        folder = Path(
+            snapshot_download(repo, revision=revision or None, allow_patterns=PATTERNS, local_files_only=True)
+        )
     except LocalEntryNotFoundError:
         folder = None
+    except HFValidationError as error:
+        raise CheckpointError(f"model {name!r} is neither a folder nor a hub id: {error}") from error
     # An interrupted download leaves a folder with some of the files.
-    if folder is not None and all(_has_weights(folder / part) for part in ("transformer", "vae", "scheduler")):
+    if folder is not None and not _missing_files(folder):
         return folder
     if not fetch:
         return None
     command = f"hf download {repo}" + (f" --revision {revision}" if revision else "")
     try:
-        return Path(snapshot_download(repo, revision=revision or None, allow_patterns=PATTERNS))
+        folder = Path(snapshot_download(repo, revision=revision or None, allow_patterns=PATTERNS))
     except GatedRepoError as error:
         raise CheckpointError(
             f"model {name!r} is gated. Accept its terms at https://huggingface.co/{repo}, "
@@ -76,6 +82,25 @@ def hub_folder(name: str, fetch: bool) -> Path | None:
             f"model {name!r} is not on this machine and the hub cannot be reached. "
             f"Where there is internet access: {command}"
         ) from error
+    except Exception as error:  # lost connections come as errors of the library's HTTP client, which it has changed
+        raise CheckpointError(
+            f"model {name!r} could not be fetched ({error}). What has arrived is kept; go on with: {command}"
+        ) from error
+    missing = _missing_files(folder)
+    if missing:
+        raise CheckpointError(
+            f"{folder}: has no {', no '.join(missing)}. Either {repo} is not an URSA checkpoint, "
+            f"or its download was interrupted; where there is internet access: {command}"
+        )
+    return folder
+
+
+def _missing_files(folder: Path) -> list[str]:
+    """What a checkpoint lacks, as far as names tell."""
+    configs = ("model_index.json", "transformer/config.json", "vae/config.json", "scheduler/scheduler_config.json")
+    missing = [name for name in configs if not (folder / name).is_file()]
+    missing += [f"{part} weights" for part in ("transformer", "vae", "scheduler") if not _has_weights(folder / part)]
+    return missing if any(folder.glob("tokenizer/*")) else [*missing, "tokenizer"]
 
 
 def _has_weights(folder: Path) -> bool:

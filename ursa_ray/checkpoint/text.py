@@ -21,12 +21,7 @@ class TextTokenizer:
             CheckpointError: files are missing or damaged.
         """
         file = folder / "tokenizer.json"
-        if not file.exists():
-            return cls._convert(folder)
-        try:
-            tokenizer = Tokenizer.from_file(str(file))
-        except Exception as error:  # the library raises nothing more precise
-            raise CheckpointError(f"{file}: is not a tokenizer ({error}). Fetch the checkpoint again.") from error
+        tokenizer = cls._read(file) if file.exists() else cls._convert(folder)
         tokenizer.no_padding()
         tokenizer.no_truncation()
         return cls(tokenizer, cls._find_pad_id(folder, tokenizer))
@@ -39,16 +34,28 @@ class TextTokenizer:
         ids = self._tokenizer.encode(prompt).ids[:length]
         return [self._pad_id] * (length - len(ids)) + ids
 
-    @classmethod
-    def _convert(cls, folder: Path) -> Self:
+    @staticmethod
+    def _read(file: Path) -> Tokenizer:
+        try:
+            return Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises nothing more precise
+            raise CheckpointError(f"{file}: is not a tokenizer ({error}). Fetch the checkpoint again.") from error
+
+    @staticmethod
+    def _convert(folder: Path) -> Tokenizer:
         """Checkpoints with vocab.json and merges.txt alone: transformers builds the tokenizer, in seconds."""
+        # Without them transformers would go on with an empty vocabulary.
+        if not all((folder / name).exists() for name in ("vocab.json", "merges.txt")):
+            raise CheckpointError(
+                f"{folder}: no tokenizer here. Expected tokenizer.json, or vocab.json and merges.txt. "
+                "Fetch the checkpoint again."
+            )
         from transformers import AutoTokenizer
 
         try:
-            slow = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{folder}: no tokenizer here ({error}). Fetch the checkpoint again.") from error
-        return cls(slow.backend_tokenizer, slow.pad_token_id)
+            return AutoTokenizer.from_pretrained(folder, trust_remote_code=False).backend_tokenizer
+        except Exception as error:  # what the library raises depends on what is damaged
+            raise CheckpointError(f"{folder}: is not a tokenizer ({error}). Fetch the checkpoint again.") from error
 
     @staticmethod
     def _find_pad_id(folder: Path, tokenizer: Tokenizer) -> int:
@@ -56,5 +63,5 @@ class TextTokenizer:
         pad = pad["content"] if isinstance(pad, dict) else pad
         pad_id = tokenizer.token_to_id(pad)
         if pad_id is None:
-            raise CheckpointError(f"{folder / 'tokenizer.json'}: the pad token {pad!r} has no id.")
+            raise CheckpointError(f"{folder}: the pad token {pad!r} has no id.")
         return pad_id

@@ -9,11 +9,12 @@ One legend for the axes in the signatures of this package:
     n       positions of a sequence, or tokens that are worked on together
     p       text positions
     t h w   latent frames, rows and columns of codes
+    c       channels; frames, height, width and images are of pixels
     d       width of the transformer, or of one attention head
     k       codes of the codebook
     e       components of a codebook vector
 """
 
-from ursa_ray.model.ursa import Ursa
+from ursa_ray.model.ursa import Ursa, choose_device
 
-__all__ = ["Ursa"]
+__all__ = ["Ursa", "choose_device"]

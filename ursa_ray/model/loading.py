@@ -78,13 +78,13 @@ def read_weights(folder: Path) -> StateDict:
 
 def _read_shards(index: Path) -> StateDict:
     try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+        names = sorted(map(Path, set(json.loads(index.read_text())["weight_map"].values())))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{index}: is not an index of weights. Fetch the checkpoint again.") from error
     weights: StateDict = {}
     for name in names:
-        if Path(name).name != name:
-            raise CheckpointError(f"{index}: names {name!r}, expected a file beside it.")
+        if name.name != str(name) or name.name == "..":
+            raise CheckpointError(f"{index}: names {str(name)!r}, expected a file beside it.")
         weights |= _read_file(index.parent / name)
     return weights
 

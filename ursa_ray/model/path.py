@@ -26,9 +26,13 @@ from ursa_ray.checkpoint.config import PathConfig
 
 @runtime_checkable
 class Path(Protocol):
-    """What the samplers ask of a path; `generator` draws in the published order."""
+    """What the samplers ask of a path; `generator` draws in the published order.
+
+    `rests_at_start` tells that all rates are 0 at t = 0, so that the first step cannot change a code.
+    """
 
     num_codes: int
+    rests_at_start: bool
 
     def probabilities(self, x_1: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n k"]: ...
 
@@ -38,6 +42,8 @@ class Path(Protocol):
 
 
 class MetricPath:
+    rests_at_start = True
+
     def __init__(self, codebook: Float[Tensor, "k e"], alpha: float, c: float, eps: float = 1e-5):
         self.alpha, self.c, self.eps = alpha, c, eps
         self.num_codes = len(codebook)
@@ -78,6 +84,8 @@ class MetricPath:
 
 
 class MixturePath:
+    rests_at_start = False
+
     def __init__(self, num_codes: int, dtype: torch.dtype = torch.float32):
         self.num_codes, self.dtype = num_codes, dtype
 
@@ -106,5 +114,6 @@ def build_path(config: PathConfig, codebook: Float[Tensor, "k e"]) -> Path:
 
 def time_grid(num_steps: int, shift: float) -> list[float]:
     """Time t of every step, from 0 and never reaching 1 (URSA paper equation 5): a larger shift stays longer near 0."""
-    sigmas = (1 - step / num_steps for step in range(num_steps))
-    return [1 - shift * sigma / (1 + (shift - 1) * sigma) for sigma in sigmas]
+    sigmas = (1 - step / num_steps for step in range(1, num_steps))
+    # The published formula; at the first step it misses 0 by a rounding error with some shifts, 0.1 for one.
+    return [0.0, *(1 - shift * sigma / (1 + (shift - 1) * sigma) for sigma in sigmas)]

@@ -7,9 +7,10 @@ distribution:
 `PublishedSampler` draws from a `torch.Generator` in the published order with the published arithmetic. In float32 it
 gives the published implementation's tokens; it is the oracle.
 
-`FastSampler` does not run what cannot matter: step 0 (its rates are all 0), the unconditional branch from `trunc` on,
-the head for rows that score no token. Its draws are keyed by (seed, step), so that any step can be resumed from its
-codes; they come from the CPU, so that every device draws alike. Memory is bounded by working on blocks of rows.
+`FastSampler` does not run what cannot matter: step 0 of the metric path (its rates are all 0), the unconditional branch
+from `trunc` on, the head for rows that score no token. Its draws are keyed by (seed, step), so that any step can be
+resumed from its codes; they come from the CPU, so that every device draws alike. Memory is bounded by working on
+blocks of rows.
 """
 
 from typing import Protocol, runtime_checkable
@@ -83,7 +84,7 @@ class FastSampler:
         return torch.cat([draw(self.path.probabilities(x, t), u) for x, u in blocks])
 
     def step(self, codes: Int64[Tensor, " n"], step: int, denoiser: Denoiser) -> Int64[Tensor, " n"]:
-        if step == 0 and len(self.times) > 1:
+        if step == 0 and len(self.times) > 1 and self.path.rests_at_start:
             return codes
         hidden = denoiser.hidden(codes, self.times[step])
         uniform = self._uniform(FIRST_STEP + step, 3, len(codes)).T
@@ -111,7 +112,9 @@ class FastSampler:
 
     def _uniform(self, stream: int, *shape: int) -> Float64[Tensor, "..."]:
         """Uniform numbers in [0, 1) from the counter-based generator Philox, the same on every machine."""
-        raw = np.random.Philox(key=[self.seed, stream]).random_raw(shape)
+        # Spelled out: numpy turns a list with a seed from 2**63 on into float64, where seeds next to it are equal.
+        key = np.array([self.seed, stream], dtype=np.uint64)
+        raw = np.random.Philox(key=key).random_raw(shape)
         # 52 bits: u times any total stays below that total after rounding.
         return torch.from_numpy((raw >> np.uint64(12)) * 2.0**-52).to(self.device)
 

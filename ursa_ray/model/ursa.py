@@ -1,8 +1,7 @@
 """One URSA model, ready for use: text, an image or a clip in, codes and frames out."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from ursa_ray.errors import CheckpointError, OptionError
 from ursa_ray.model.guidance import Denoiser, Guidance
 from ursa_ray.model.image_tokenizer import ImageTokenizer
 from ursa_ray.model.loading import VisualTokenizer, load_codebook, load_transformer, load_visual_tokenizer
+from ursa_ray.model.options import Options
 from ursa_ray.model.path import Path, build_path, time_grid
 from ursa_ray.model.sampling import FastSampler, PublishedSampler, Sampler
 from ursa_ray.model.transformer import Transformer
@@ -22,39 +22,16 @@ from ursa_ray.model.transformer import Transformer
 Codes = Int64[Tensor, "t h w"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How to generate; the names are the published pipeline's. None takes the checkpoint's default.
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """The device that is asked for; without a wish cuda where there is one, else cpu.
 
-    Attributes:
-        height, width: pixels, multiples of the tokenizer's spatial stride.
-        num_frames: 1 more than a multiple of the tokenizer's temporal stride; 1 makes an image.
-        guidance_scale: at most 1 turns guidance off.
-        guidance_trunc: time t in [0, 1] from which guidance no longer acts.
-        flow_shift: the time shift; larger stays noisy for longer.
-        image: uint8 (h, w, 3), the first frame.
-        video: uint8 (frames, h, w, 3), the first frames.
-        cond_indices: latent frames of `image` or `video` to keep, at the same index; all of them if None.
-        cond_noise_scale: how far in [0, 1) the condition is taken back towards noise.
-        seed: decides all draws, unless `generator` is given.
-        sampler: "fast", or "published" for the published draws and arithmetic.
+    Raises:
+        OptionError: there is no such device here.
     """
-
-    height: int | None = None
-    width: int | None = None
-    num_frames: int | None = None
-    num_inference_steps: int | None = None
-    guidance_scale: float = 7.0
-    guidance_trunc: float = 0.9
-    flow_shift: float | None = None
-    image: Any = None
-    video: Any = None
-    cond_indices: tuple[int, ...] | None = None
-    cond_noise_scale: float = 0.0
-    seed: int = 0
-    generator: torch.Generator | None = None
-    sampler: Literal["fast", "published"] = "fast"
-    max_prompt_length: int | None = None
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise OptionError(f"device is {chosen}, but torch {torch.__version__} finds no GPU here. See: ursa-ray doctor")
+    return chosen
 
 
 class Ursa:
@@ -80,7 +57,7 @@ class Ursa:
         Raises:
             CheckpointError: the model is not to be had, or its files do not fit each other.
         """
-        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = choose_device(device)
         dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
         checkpoint = open_checkpoint(name, fetch=True)
         assert checkpoint.folder is not None
@@ -138,6 +115,8 @@ class Ursa:
         denoiser = Denoiser(self.transformer, ids, grid, guidance)
         sampler = self._sampler(o, time_grid(num_steps, shift))
         first, codes = (0, self._start(sampler, grid, o)) if resume is None else self._resumed(resume, grid, o)
+        if first == num_steps:
+            yield first, codes
         for step in range(first, num_steps):
             codes = sampler.step(codes.flatten(), step, denoiser).view(grid)
             yield step + 1, codes
@@ -153,7 +132,8 @@ class Ursa:
         if codes.ndim != 3 or codes.numel() == 0:
             raise OptionError(f"codes have shape {tuple(codes.shape)}, expected (t, h, w).")
         if codes.min() < 0 or codes.max() >= self.tokenizer.num_codes:
-            raise OptionError(f"codes reach {int(codes.max())}, expected 0 to {self.tokenizer.num_codes - 1}.")
+            found = f"{int(codes.min())} to {int(codes.max())}"
+            raise OptionError(f"codes are {found}, expected 0 to {self.tokenizer.num_codes - 1}.")
         pixels = self.tokenizer.decode(codes[None])
         # Truncated, not rounded, as published.
         frames = pixels.mul(127.5).add_(127.5).clamp_(0, 255).to(torch.uint8)
@@ -178,51 +158,22 @@ class Ursa:
         return self.tokenizer.encode(rearrange(pixels, "f h w c -> 1 c f h w"))[0]
 
     def _options(self, given: dict[str, Any]) -> Options:
-        unknown = given.keys() - Options.__dataclass_fields__.keys()
-        if unknown:
-            known = ", ".join(Options.__dataclass_fields__)
-            raise OptionError(f"generate() has no option {sorted(unknown)[0]!r}. Options: {known}.")
-        defaults = self.checkpoint.defaults
-        from_checkpoint = {
-            "height": defaults.height,
-            "width": defaults.width,
-            "num_frames": defaults.frames,
-            "num_inference_steps": defaults.steps,
-            "max_prompt_length": defaults.max_prompt_length,
-        }
-        options = Options(**(from_checkpoint | {name: value for name, value in given.items() if value is not None}))
-        self._check(options)
-        return options
-
-    def _check(self, o: Options) -> None:
+        o = Options.from_arguments(given, self.checkpoint.defaults)
         spatial, temporal = self.tokenizer.spatial_stride, self.tokenizer.temporal_stride
         for name, size in (("height", o.height), ("width", o.width)):
             if size is None:
                 raise OptionError(f"{name} is missing, and {self.checkpoint.name} has no default for it.")
             if size < spatial or size % spatial:
                 raise OptionError(f"{name} is {size}, expected a multiple of {spatial}.")
-        for name in ("num_frames", "num_inference_steps", "max_prompt_length"):
-            if getattr(o, name) < 1:
-                raise OptionError(f"{name} is {getattr(o, name)}, expected at least 1.")
         if o.num_frames is not None and (o.num_frames - 1) % temporal:
             raise OptionError(f"num_frames is {o.num_frames}, expected 1 more than a multiple of {temporal}.")
-        if o.flow_shift is not None and o.flow_shift <= 0:
-            raise OptionError(f"flow_shift is {o.flow_shift}, expected more than 0.")
-        if not 0 <= o.cond_noise_scale < 1:
-            raise OptionError(f"cond_noise_scale is {o.cond_noise_scale}, expected 0 or more and less than 1.")
-        if o.sampler not in ("fast", "published"):
-            raise OptionError(f"sampler is {o.sampler!r}, expected 'fast' or 'published'.")
-        if not 0 <= o.seed < 2**64:
-            raise OptionError(f"seed is {o.seed}, expected 0 to 2**64 - 1.")
         if o.generator is not None and o.sampler == "published" and o.generator.device.type != self.device.type:
             raise OptionError(f"generator draws on {o.generator.device}, expected {self.device}.")
-        conditions = [value for value in (o.image, o.video) if value is not None]
-        if len(conditions) == 2:
-            raise OptionError("image and video are both given, expected at most one.")
-        if conditions and isinstance(self.tokenizer, ImageTokenizer):
+        if (o.image is not None or o.video is not None) and isinstance(self.tokenizer, ImageTokenizer):
             raise OptionError(
                 f"{self.checkpoint.name} makes images from text alone; image and video need a video model."
             )
+        return o
 
     def _sampler(self, o: Options, times: list[float]) -> Sampler:
         if o.sampler == "published":
@@ -238,15 +189,10 @@ class Ursa:
 
     def _start(self, sampler: Sampler, grid: tuple[int, int, int], o: Options) -> Codes:
         codes = sampler.start(grid[0] * grid[1] * grid[2]).view(grid)
-        condition = o.image if o.image is not None else o.video
+        condition = self._condition(o)
         if condition is None:
             return codes
         given = self.encode(condition)
-        if given.shape[1:] != codes.shape[1:] or len(given) > len(codes):
-            raise OptionError(
-                f"the condition has codes {tuple(given.shape)}, which do not fit into {grid}: "
-                f"expected {o.width}x{o.height} pixels and at most {o.num_frames} frames."
-            )
         if o.cond_noise_scale > 0:
             given = sampler.noise(given.flatten(), 1 - o.cond_noise_scale).view(given.shape)
         indices = list(range(len(given)) if o.cond_indices is None else o.cond_indices)
@@ -257,10 +203,34 @@ class Ursa:
         codes[indices] = given[indices]
         return codes
 
+    def _condition(self, o: Options) -> np.ndarray | None:
+        """Frames that a generation begins with, uint8 (frames, height, width, 3)."""
+        if o.image is not None:
+            return _frames("image", np.asarray(o.image), (o.height, o.width, 3))[None]
+        if o.video is None:
+            return None
+        video, stride = np.asarray(o.video), self.tokenizer.temporal_stride
+        if video.ndim == 4 and ((len(video) - 1) % stride or len(video) > (o.num_frames or 0)):
+            raise OptionError(
+                f"video has {len(video)} frames, expected 1 more than a multiple of {stride}, at most {o.num_frames}."
+            )
+        return _frames("video", video, (len(video) if video.ndim else None, o.height, o.width, 3))
+
     def _resumed(self, resume: tuple[int, Codes], grid: tuple[int, int, int], o: Options) -> tuple[int, Codes]:
         step, codes = resume
         if o.sampler != "fast" or o.generator is not None:
             raise OptionError("only the fast sampler with a seed can be resumed: a generator's past draws are gone.")
-        if tuple(codes.shape) != grid or not 0 <= step <= (o.num_inference_steps or 0):
-            raise OptionError(f"resume is step {step} with codes {tuple(codes.shape)}, expected {grid}.")
+        num_steps = o.num_inference_steps or 0
+        if tuple(codes.shape) != grid or not 0 <= step <= num_steps:
+            raise OptionError(
+                f"resume is step {step} with codes {tuple(codes.shape)}, "
+                f"expected step 0 to {num_steps} with codes {grid}."
+            )
         return step, codes.to(self.device)
+
+
+def _frames(name: str, array: np.ndarray, expected: tuple[int | None, ...]) -> np.ndarray:
+    if array.dtype != np.uint8 or array.shape != expected:
+        shape = "(height, width, 3)" if len(expected) == 3 else "(frames, height, width, 3)"
+        raise OptionError(f"{name} is {array.dtype} {array.shape}, expected uint8 {shape} of {expected[-3:-1]} pixels.")
+    return array
