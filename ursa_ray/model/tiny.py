@@ -86,7 +86,7 @@ def transformer_config(num_text: int) -> TransformerConfig:
 
 
 def write_tiny(folder: Path) -> None:
-    """Write the checkpoint; the same bytes of weights on every machine with this torch."""
+    """Write the checkpoint; with this torch, the same weights up to float16 rounding on every machine."""
     torch.manual_seed(SEED)
     text = text_tokenizer()
     config = transformer_config(text.get_vocab_size())
