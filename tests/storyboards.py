@@ -28,6 +28,14 @@ shots:
   - {id: after, continue: left, prompt: the green circle rests, frames: 9}
 """
 
+FROM_IMAGE = """\
+version: 1
+model: tiny
+defaults: {steps: 3}
+shots:
+  - {id: title, image: title.png, prompt: the picture comes alive, frames: 5}
+"""
+
 
 def write(folder: Path, text: str, name: str = "film.yaml") -> Path:
     folder.mkdir(parents=True, exist_ok=True)

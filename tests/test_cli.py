@@ -1,6 +1,7 @@
 """The command line as users meet it: what it prints, what it exits with, what it leaves behind."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from PIL import Image
 
 from tests.storyboards import TWO_SHOTS, write
 from ursa_ray import errors
-from ursa_ray.cli import EXIT_CODES, main
+from ursa_ray.checkpoint.hub import TINY
+from ursa_ray.cli import EXIT_CODES, INTERRUPTED, main
 from ursa_ray.media import probe
 
 STORYBOARDS = Path(__file__).parent.parent / "storyboards"
@@ -230,6 +232,40 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_written(run_co
     assert not (tmp_path / "run").exists()
 
 
+def test_damaged_weights_are_found_before_anything_is_written(run_command, tmp_path):
+    shutil.copytree(TINY, tmp_path / "model")
+    weights = tmp_path / "model" / "transformer" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    board = write(tmp_path, TWO_SHOTS.replace("tiny", "model"))
+    code, _, err = run_command("render", board, "--run", tmp_path / "run")
+    assert code == 2
+    assert "diffusion_pytorch_model.safetensors: cannot be read" in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("address", ["ray://head:10001", "head", ""])
+def test_an_address_that_is_none_is_refused_before_anything_is_written(run_command, tmp_path, address):
+    board = write(tmp_path, TWO_SHOTS)
+    code, _, err = run_command("render", board, "--run", tmp_path / "run", "--address", address)
+    assert code == 2
+    assert "expected HOST:PORT" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_terminating_a_render_ends_it_as_ctrl_c_does(tmp_path):
+    board = write(tmp_path, TWO_SHOTS.replace("steps: 4", "steps: 900"))
+    command = [sys.executable, "-m", "ursa_ray", "render", board, "--run", tmp_path / "run"]
+    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "begins" not in process.stderr.readline():
+            pass
+        process.terminate()
+        rest = process.stderr.read()
+    assert process.returncode == INTERRUPTED
+    assert "interrupted; what is committed is safe" in rest
+    assert "Traceback" not in rest
+
+
 def test_unknown_options_are_refused(run_command):
     code, _, err = run_command("plan", STORYBOARDS / "quickstart.yaml", "--gpus", "8")
     assert code == 2
@@ -238,8 +274,8 @@ def test_unknown_options_are_refused(run_command):
 
 def test_every_exit_code_is_documented():
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.UrsaRayError)]
-    for code in {kind.exit_code for kind in kinds}:
-        assert f"{code} " in EXIT_CODES
+    documented = [int(part.split()[0]) for part in EXIT_CODES.removeprefix("Exit codes: ").split("; ")]
+    assert sorted(documented) == sorted({kind.exit_code for kind in kinds} | {0, INTERRUPTED})
 
 
 def test_a_release_that_is_not_on_this_machine_names_the_command_that_fetches_it(run_command, tmp_path):

@@ -1,8 +1,11 @@
 """What the documents say is executed."""
 
+import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
@@ -39,13 +42,18 @@ def test_the_readme_has_every_exit_code():
 
 
 def test_every_module_has_its_sentence_in_the_architecture():
-    text = (REPOSITORY / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \|", (REPOSITORY / "docs" / "architecture.md").read_text(), flags=re.MULTILINE)
+    named = {Path(name).name for row in rows for name in re.findall(r"`([^`]+)`", row)}
     modules = [path for path in (REPOSITORY / "ursa_ray").rglob("*.py") if not path.name.startswith("__")]
-    missing = [path.stem for path in modules if not re.search(rf"\b{path.stem}\b", text)]
-    assert missing == []
+    assert sorted({path.stem for path in modules} - named) == []
 
 
 def test_links_in_the_documents_lead_somewhere():
     for document in [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"]:
         targets = re.findall(r"\]\((?!https?://)([^)#]+)\)", document.read_text())
         assert [target for target in targets if not (REPOSITORY / target).exists()] == []
+
+
+def test_the_cluster_configuration_fits_the_schema_of_ray():
+    schema = Path(find_spec("ray").submodule_search_locations[0]) / "autoscaler" / "ray-schema.json"
+    jsonschema.validate(yaml.safe_load((REPOSITORY / "cluster.yaml").read_text()), json.loads(schema.read_text()))

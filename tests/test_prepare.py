@@ -14,7 +14,8 @@ from tests.storyboard.boards import MARK, marked_line
 from tests.storyboards import TWO_SHOTS, write
 from ursa_ray.checkpoint.hub import TINY
 from ursa_ray.errors import CheckpointError, StoryboardError, UrsaRayError
-from ursa_ray.media import file_sha256, write_film
+from ursa_ray.files import file_sha256
+from ursa_ray.media import write_film
 from ursa_ray.plan import ClipCondition, ImageCondition
 from ursa_ray.prepare import prepare
 

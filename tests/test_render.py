@@ -1,13 +1,17 @@
 """The director with the real model in this process, and with executors that fail in known ways."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from tests.storyboards import TWO_CHAINS, TWO_SHOTS, write
-from ursa_ray.errors import MediaError, RenderError
+from tests.storyboards import FROM_IMAGE, TWO_CHAINS, TWO_SHOTS, write
+from ursa_ray.errors import AssetError, LedgerError, MediaError, RenderError
+from ursa_ray.files import file_sha256
 from ursa_ray.ledger import Run
-from ursa_ray.media import file_sha256, probe, read_mezzanine
+from ursa_ray.media import probe, read_mezzanine
 from ursa_ray.model import Ursa
 from ursa_ray.prepare import prepare
 from ursa_ray.render import Failed, InProcessExecutor, Listener, render
@@ -19,7 +23,7 @@ def plan_of(folder, text=TWO_SHOTS):
 
 
 def executor_for(plan, run, kind=InProcessExecutor, **options):
-    return kind(WorkerOptions(plan.model, plan.weights_sha256, run.media.resolve(), device="cpu"), **options)
+    return kind(WorkerOptions(plan.model, plan.weights_sha256, run.folder.resolve(), device="cpu"), **options)
 
 
 def render_into(folder, plan, kind=InProcessExecutor, **options):
@@ -146,6 +150,60 @@ def test_an_edited_shot_alone_is_generated_again(tmp_path):
     edited = plan_of(tmp_path, TWO_CHAINS.replace("falls", "sinks"))
     made = render_into(tmp_path / "run", edited)
     assert (made.generated_segments, made.reused_segments) == (3, 3)
+
+
+def test_a_picture_that_changed_after_planning_is_refused(tmp_path):
+    Image.new("RGB", (192, 128), (200, 80, 20)).save(tmp_path / "title.png")
+    plan = plan_of(tmp_path, FROM_IMAGE)
+    Image.new("RGB", (192, 128), (0, 0, 0)).save(tmp_path / "title.png")
+    with pytest.raises(AssetError, match=r"title\.png: has changed since it was planned with"):
+        render_into(tmp_path / "run", plan)
+
+
+def test_a_run_can_go_on_without_the_picture_that_it_began_with(tmp_path):
+    Image.new("RGB", (192, 128), (200, 80, 20)).save(tmp_path / "title.png")
+    plan = plan_of(tmp_path, FROM_IMAGE)
+    with pytest.raises(KeyboardInterrupt):
+        render_into(tmp_path / "run", plan, Interrupted, after=0)
+    (tmp_path / "title.png").unlink()
+    assert render_into(tmp_path / "run", plan).generated_segments == 1
+
+
+def test_a_second_render_of_a_run_is_refused_while_the_first_works(tmp_path):
+    plan = plan_of(tmp_path)
+
+    class Intruder(Listener):
+        def start(self, segment):
+            with pytest.raises(LedgerError, match=rf"another render works on this run \(process {os.getpid()} on"):
+                render_into(tmp_path / "run", plan)
+
+    run = Run.create(tmp_path / "run")
+    assert render(plan, run, executor_for(plan, run), Intruder()).generated_segments == 4
+
+
+def test_frames_that_do_not_arrive_stop_the_render_at_the_first_segment(tmp_path):
+    plan = plan_of(tmp_path)
+    run, elsewhere = Run.create(tmp_path / "run"), Run.create(tmp_path / "not-shared")
+    with pytest.raises(RenderError, match=r"dawn\[0\] is made, but its frames are not in .*run/media.*share"):
+        render(plan, run, executor_for(plan, elsewhere))
+    assert run.segments == {}
+
+
+def test_what_a_killed_render_left_aside_is_cleared_away(tmp_path):
+    plan = plan_of(tmp_path)
+    run = Run.create(tmp_path / "run")
+    (run.media / ".aside-dead").mkdir()
+    (run.media / ".aside-dead" / "half.mkv").write_bytes(b"half")
+    render_into(tmp_path / "run", plan)
+    assert not (run.media / ".aside-dead").exists()
+
+
+def test_lost_stills_come_back(tmp_path):
+    plan = plan_of(tmp_path)
+    made = render_into(tmp_path / "run", plan)
+    (tmp_path / "run" / "stills" / "dawn.png").unlink()
+    assert render_into(tmp_path / "run", plan).sha256 == made.sha256
+    assert (tmp_path / "run" / "stills" / "dawn.png").exists()
 
 
 def test_the_longest_chain_begins_first(tmp_path):

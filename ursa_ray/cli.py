@@ -1,6 +1,7 @@
 """The command line: `ursa-ray plan | render | status | doctor`."""
 
 import json
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,8 @@ from ursa_ray import __version__
 from ursa_ray.errors import UrsaRayError
 
 if TYPE_CHECKING:  # commands import what they need themselves: `plan` answers before torch would be loaded
+    from ursa_ray.ledger import Run
+    from ursa_ray.plan import Plan
     from ursa_ray.render import Executor
     from ursa_ray.work import WorkerOptions
 
@@ -24,9 +27,10 @@ class Device(StrEnum):
 
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 something of ours went wrong; 2 bad input, nothing was written; "
+    "Exit codes: 0 done; 1 something of ours went wrong; 2 bad input; "
     "3 some shots failed, the rest is committed; 4 the run is damaged or in use; "
-    "5 the film could not be encoded; 6 no replica could be had; 130 interrupted, what is committed is safe."
+    "5 the film could not be encoded; 6 no replica could be had; "
+    "130 interrupted (Ctrl-C or SIGTERM), what is committed is safe."
 )
 
 app = typer.Typer(
@@ -80,6 +84,7 @@ def render(
     """Make the film, or go on making it: what is committed in the run is never generated again."""
     from ursa_ray.console import listener
     from ursa_ray.ledger import Run
+    from ursa_ray.model import check_weights
     from ursa_ray.prepare import prepare
     from ursa_ray.render import render as make
     from ursa_ray.summary import render_summary
@@ -91,12 +96,14 @@ def render(
     worker = WorkerOptions(
         prepared.checkpoint.name,
         prepared.plan.weights_sha256,
-        folder.resolve() / "media",
+        folder.resolve(),
         None if device is None else device.value,
         threads,
     )
     executor = _executor(worker, replicas, address)
+    check_weights(prepared.checkpoint)
     opened = Run.create(folder)
+    _warn(_replaced(opened, prepared.plan))
     with listener() as told:
         rendered = make(prepared.plan, opened, executor, told)
     _print(f"{rendered.film}: {rendered.num_frames} frames, {prepared.plan.seconds:.1f} s")
@@ -139,6 +146,8 @@ def about(version: Annotated[bool, typer.Option("--version", help="Show the vers
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit the process with its code."""
+    # Preemption and `ray job stop` say SIGTERM; it ends a render as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(arguments)
     except UrsaRayError as error:
@@ -159,7 +168,8 @@ def _executor(worker: "WorkerOptions", replicas: int | None, address: str | None
 
     from ursa_ray.render import InProcessExecutor
 
-    if address is None and (replicas or torch.cuda.device_count()) <= 1:
+    num_gpus = 0 if worker.device == "cpu" else torch.cuda.device_count()
+    if address is None and (replicas or num_gpus) <= 1:
         return InProcessExecutor(worker)
     from ursa_ray.cluster.private import keep_private
 
@@ -168,6 +178,14 @@ def _executor(worker: "WorkerOptions", replicas: int | None, address: str | None
     from ursa_ray.cluster.executor import RayExecutor, RayOptions
 
     return RayExecutor(worker, RayOptions(replicas, address))
+
+
+def _replaced(run: "Run", plan: "Plan") -> list[str]:
+    """A warning if this run's folder holds a film of something else, which the new one replaces."""
+    before = run.plan()
+    if before is None or {segment.key for segment in before.segments} & {segment.key for segment in plan.segments}:
+        return []
+    return [f"{run.folder}: {before.title or 'another film'} was rendered here before; its film is replaced."]
 
 
 def _warn(warnings: list[str]) -> None:

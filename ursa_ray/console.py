@@ -105,6 +105,9 @@ class Bars(Listener):
             self._progress.update(self._shots[segment.shot], visible=False)
 
     def fail(self, segment: Segment, error: Exception, again: bool) -> None:
+        # What was counted of it is done again, or never.
+        self._progress.advance(self._film, -self._steps[segment.key])
+        self._progress.advance(self._shots[segment.shot], -self._steps[segment.key])
         self._progress.console.print(f"{segment.name} failed, {'trying again' if again else 'given up'}: {error}")
 
     def join(self, plan: Plan) -> None:

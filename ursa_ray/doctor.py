@@ -13,7 +13,7 @@ from ursa_ray.checkpoint import open_checkpoint
 from ursa_ray.checkpoint.released import RELEASED
 from ursa_ray.media import ffmpeg_sha256, ffmpeg_version
 
-# A minute of 320x512 takes about 1 GB of frames kept without loss.
+# A minute of 320x512 takes about 0.5 GB of frames kept without loss.
 MIN_FREE_BYTES = 2 * 10**9
 
 

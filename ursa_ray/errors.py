@@ -1,15 +1,15 @@
 """Every error a user can meet.
 
     UrsaRayError                 exit 1   something of ours went wrong
-    ├── InputError               exit 2   what the user gave cannot be used; nothing was written
-    │   ├── StoryboardError               the YAML, or what it asks for
-    │   ├── AssetError                    an image or clip that the storyboard names
-    │   ├── CheckpointError               a model folder or hub id
-    │   └── OptionError                   a command line option or an argument of the API
-    ├── RenderError              exit 3   shots failed; everything else is rendered and committed
-    ├── LedgerError              exit 4   what a run holds is damaged or not ours
-    ├── MediaError               exit 5   ffmpeg failed, or made something other than was planned
-    └── ReplicaError             exit 6   a replica could not start, or died
+    +-- InputError               exit 2   what the user gave cannot be used
+    |   +-- StoryboardError               the YAML, or what it asks for
+    |   +-- AssetError                    an image or clip that the storyboard names
+    |   +-- CheckpointError               a model folder or hub id
+    |   +-- OptionError                   a command line option or an argument of the API
+    +-- RenderError              exit 3   shots failed; everything else is rendered and committed
+    +-- LedgerError              exit 4   what a run holds is damaged or not ours
+    +-- MediaError               exit 5   ffmpeg failed, or made something other than was planned
+    +-- ReplicaError             exit 6   a replica could not start, or died
 
 A message says where, what, what was expected and the fix. Constructors take one string, so that errors survive
 pickling on their way from a Ray actor.

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from ursa_ray import __version__
+from ursa_ray.files import file_sha256
 from ursa_ray.ledger import Commit, Run
-from ursa_ray.media import file_sha256, read_mezzanine, write_contact_sheet, write_film, write_still
+from ursa_ray.media import read_mezzanine, write_contact_sheet, write_film, write_still
 from ursa_ray.plan import Plan, PlannedShot
 
 # Pictures on the contact sheet: they are in memory together.
@@ -14,11 +15,12 @@ MAX_ON_SHEET = 100
 
 
 def joined_film(plan: Plan, run: Run) -> str | None:
-    """The film's sha256 if it is there and is the one that was made of `plan`."""
-    made = run.films.get(plan.sha256)
-    if made is None or not run.film.exists() or file_sha256(run.film) != made.frames_sha256:
+    """The film's sha256 if it is there with its stills and is the one that was made of `plan`."""
+    made = run.last_film
+    wanted = [run.film, run.contact_sheet, *(run.stills / f"{shot.id}.png" for shot in plan.shots)]
+    if made is None or made.key != plan.sha256 or not all(path.exists() for path in wanted):
         return None
-    return made.frames_sha256
+    return made.media_sha256 if file_sha256(run.film) == made.media_sha256 else None
 
 
 def join(plan: Plan, run: Run) -> str:
@@ -37,7 +39,7 @@ def join(plan: Plan, run: Run) -> str:
         metadata={"title": plan.title} if plan.title else {},
     )
     _write_stills(plan, run)
-    run.commit(Commit("film", plan.sha256, frames_sha256=report.sha256, version=__version__))
+    run.commit(Commit("film", plan.sha256, media_sha256=report.sha256, version=__version__))
     return report.sha256
 
 
@@ -50,12 +52,14 @@ def _write_stills(plan: Plan, run: Run) -> None:
     """The middle frame of every shot, and those of shots spread over the film on one sheet."""
     every = -(-len(plan.shots) // MAX_ON_SHEET)
     on_sheet = []
+    for old in set(run.stills.glob("*.png")) - {run.stills / f"{shot.id}.png" for shot in plan.shots}:
+        old.unlink()
     for number, shot in enumerate(plan.shots):
         frame = _middle_frame(run, shot)
         write_still(run.stills / f"{shot.id}.png", frame)
         if number % every == 0:
             on_sheet.append((shot.id, frame))
-    write_contact_sheet(run.folder / "contact-sheet.png", on_sheet)
+    write_contact_sheet(run.contact_sheet, on_sheet)
 
 
 def _middle_frame(run: Run, shot: PlannedShot) -> np.ndarray:

@@ -4,17 +4,19 @@ It decides with `schedule`, keeps what is done in the run, and leaves the work t
 segments one after another in this process, the one in `cluster` on the replicas of a Ray cluster.
 """
 
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, Self
 
 from ursa_ray import __version__
-from ursa_ray.errors import RenderError, UrsaRayError
+from ursa_ray.errors import AssetError, RenderError, UrsaRayError
+from ursa_ray.files import file_sha256, published
 from ursa_ray.join import join, joined_film
 from ursa_ray.ledger import Commit, Run
 from ursa_ray.model import choose_device
-from ursa_ray.plan import Plan, Segment
+from ursa_ray.plan import ClipCondition, ImageCondition, Plan, Segment
 from ursa_ray.schedule import Job, Retry, Schedule
 from ursa_ray.work import Done, Request, Step, Worker, WorkerOptions
 
@@ -92,9 +94,7 @@ class InProcessExecutor:
         return 1 if self._running is None else 0
 
     def submit(self, request: Request) -> None:
-        if self._worker is None:
-            self._worker = Worker(self._options)
-        self._running = (request.segment.key, self._worker.run(request))
+        self._running = (request.segment.key, self._run(request))
 
     def next_event(self) -> Event:
         assert self._running is not None
@@ -103,9 +103,16 @@ class InProcessExecutor:
             event = next(progress)
         except (UrsaRayError, RuntimeError, OSError) as error:  # torch reports a full GPU as a RuntimeError
             event = Failed(key, error)
+            if not isinstance(error, UrsaRayError):
+                self._worker = None  # whatever it met may have left the device broken
         if not isinstance(event, Step):
             self._running = None
         return event
+
+    def _run(self, request: Request) -> Iterator[Step | Done]:
+        if self._worker is None:
+            self._worker = Worker(self._options)
+        yield from self._worker.run(request)
 
 
 def render(plan: Plan, run: Run, executor: Executor, listener: Listener | None = None) -> Rendered:
@@ -113,21 +120,38 @@ def render(plan: Plan, run: Run, executor: Executor, listener: Listener | None =
 
     Raises:
         RenderError: some shots failed; everything else is committed.
+        LedgerError: another render works on this run.
         MediaError: the film could not be made.
     """
     listener = listener or Listener()
-    run.begin(plan)
-    num_missing = sum(key not in run.segments for key in plan.by_key)
-    num_reused = len(plan.by_key) - num_missing
-    listener.begin(plan, num_reused)
-    sha256 = joined_film(plan, run)
-    if sha256 is None:
-        if any(run.mezzanine(key) is None for key in plan.by_key):
-            with executor:
-                _make_segments(plan, run, executor, listener)
-        listener.join(plan)
-        sha256 = join(plan, run)
+    with run.locked():
+        _keep_assets(plan, run)
+        run.begin(plan)
+        num_missing = sum(segment.key not in run.segments for segment in plan.segments)
+        num_reused = plan.num_segments - num_missing
+        listener.begin(plan, num_reused)
+        sha256 = joined_film(plan, run)
+        if sha256 is None:
+            if any(run.mezzanine(segment.key) is None for segment in plan.segments):
+                with executor:
+                    _make_segments(plan, run, executor, listener)
+            listener.join(plan)
+            sha256 = join(plan, run)
     return Rendered(run.film, sha256, plan.num_frames, num_missing, num_reused)
+
+
+def _keep_assets(plan: Plan, run: Run) -> None:
+    """Copy images and clips into the run, where replicas on all machines find them unchanged."""
+    for segment in plan.segments:
+        if isinstance(segment.condition, ImageCondition | ClipCondition):
+            copy = run.assets / segment.condition.sha256
+            if not copy.exists():
+                with published(copy) as aside:
+                    shutil.copyfile(segment.condition.path, aside)
+                    if file_sha256(aside) != segment.condition.sha256:
+                        raise AssetError(
+                            f"{segment.condition.path}: has changed since it was planned with. Render again."
+                        )
 
 
 def _make_segments(plan: Plan, run: Run, executor: Executor, listener: Listener) -> None:
@@ -157,12 +181,12 @@ def _make_segments(plan: Plan, run: Run, executor: Executor, listener: Listener)
 def _jobs(plan: Plan, run: Run) -> list[Job]:
     """Segments to generate, and committed ones whose frames are gone and must be decoded again."""
     jobs = []
-    for key, segment in plan.by_key.items():
-        if key not in run.segments:
+    for segment in plan.segments:
+        if segment.key not in run.segments:
             parent = None if segment.parent in run.segments else segment.parent
-            jobs.append(Job(key, after=parent, remaining=plan.chain[key][1]))
-        elif run.mezzanine(key) is None:
-            jobs.append(Job(key, after=None, remaining=0.0))
+            jobs.append(Job(segment.key, after=parent, remaining=plan.chain[segment.key][1]))
+        elif run.mezzanine(segment.key) is None:
+            jobs.append(Job(segment.key, after=None, remaining=0.0))
     return jobs
 
 
@@ -174,17 +198,28 @@ def _request(plan: Plan, run: Run, segment: Segment) -> Request:
 
 
 def _commit(run: Run, segment: Segment, done: Done) -> None:
-    """Put a finished segment into the ledger; one that was only decoded again must have the frames it had."""
+    """Put a finished segment into the ledger; one that was only decoded again keeps what made its codes.
+
+    Raises:
+        RenderError: its frames did not arrive, so every further segment would be in vain.
+    """
+    if not (run.media / f"{done.frames_sha256}.mkv").exists():
+        raise RenderError(
+            f"{segment.name} is made, but its frames are not in {run.media}. "
+            "Give a --run that all machines of the cluster share under the same path."
+        )
     committed = run.segments.get(segment.key)
-    if committed is not None and committed.frames_sha256 == done.frames_sha256:
+    if committed is not None:
+        if committed.media_sha256 != done.frames_sha256:
+            run.commit(replace(committed, media_sha256=done.frames_sha256))
         return
     run.commit(
-        Commit.of_segment(
-            segment.key,
-            done.codes,
-            frames_sha256=done.frames_sha256,
+        replace(
+            Commit.of_codes(segment.key, done.codes),
+            media_sha256=done.frames_sha256,
             device=done.device,
             dtype=done.dtype,
+            num_threads=done.num_threads,
             seconds=done.seconds,
             version=__version__,
         )
@@ -193,10 +228,9 @@ def _commit(run: Run, segment: Segment, done: Done) -> None:
 
 def _report(plan: Plan, run: Run, failures: dict[str, str]) -> RenderError:
     lines = [f"  {plan.by_key[key].name}: {reason}" for key, reason in failures.items()]
-    num_done = sum(key in run.segments for key in plan.by_key)
+    num_done = sum(segment.key in run.segments for segment in plan.segments)
     shots = {plan.by_key[key].shot for key in failures}
     return RenderError(
-        f"{', '.join(sorted(shots))} failed; {num_done} of {len(plan.by_key)} segments are committed in {run.folder}:\n"
-        + "\n".join(lines)
-        + "\nMend the cause and render again: it goes on from there."
+        f"{', '.join(sorted(shots))} failed; {num_done} of {plan.num_segments} segments are committed "
+        f"in {run.folder}:\n" + "\n".join(lines) + "\nMend the cause and render again: it goes on from there."
     )

@@ -1,10 +1,13 @@
 """Plans, renders and runs in few words, for people and for machines."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ursa_ray.ledger import Run
 from ursa_ray.plan import Plan
 from ursa_ray.plan.cost import H200_FLOPS_PER_S
+
+if TYPE_CHECKING:  # it would load torch
+    from ursa_ray.render import Rendered
 
 
 def plan_summary(plan: Plan) -> dict[str, Any]:
@@ -45,7 +48,7 @@ def plan_text(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def render_summary(rendered: Any) -> dict[str, Any]:
+def render_summary(rendered: "Rendered") -> dict[str, Any]:
     return {
         "film": str(rendered.film),
         "sha256": rendered.sha256,
@@ -59,8 +62,8 @@ def run_summary(run: Run) -> dict[str, Any]:
     plan = run.plan()
     if plan is None:
         return {"num_segments": 0, "num_committed": 0, "shots": [], "film": None}
-    film = run.films.get(plan.sha256)
-    is_done = film is not None and run.film.exists()
+    film = run.last_film
+    is_done = film is not None and film.key == plan.sha256 and run.film.exists()
     return {
         "title": plan.title,
         "num_frames": plan.num_frames,

@@ -1,7 +1,7 @@
 """One segment in plain Python: condition, sample, decode, keep the frames.
 
 A worker gets a request and yields a `Step` after each denoising step, then one `Done`. What goes in and out is small
-(codes, hashes); frames stay where they are made and in the run's media folder.
+(codes, hashes); frames stay where they are made and in the run's media folder, from where the film is joined.
 """
 
 from collections import OrderedDict
@@ -15,8 +15,8 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from ursa_ray.errors import AssetError, CheckpointError, RenderError
-from ursa_ray.media import asset_sha256, read_clip_tail, read_image, write_mezzanine
+from ursa_ray.errors import CheckpointError, RenderError
+from ursa_ray.media import read_clip_tail, read_image, write_mezzanine
 from ursa_ray.model import Ursa
 from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
 
@@ -50,6 +50,7 @@ class Done:
     frames_sha256: str
     device: str
     dtype: str
+    num_threads: int
     seconds: float
 
 
@@ -60,14 +61,14 @@ class WorkerOptions:
     Attributes:
         model: `tiny`, an absolute folder or a hub id.
         weights_sha256: what the plan's keys were made with.
-        media: folder for frames, the same on every machine.
+        run: folder of the run, the same on every machine: frames are written there and assets read.
         device: "cuda", "cpu", or None for what there is.
         num_threads: of a replica on a CPU; other numbers round sums differently and so can give other codes.
     """
 
     model: str
     weights_sha256: str
-    media: Path
+    run: Path
     device: str | None = None
     num_threads: int = 1
 
@@ -88,7 +89,8 @@ class Worker:
                 f"model {options.model!r} on {gethostname()} has other weights than the plan was made with. "
                 "Fetch the same revision on every machine."
             )
-        self.media = options.media
+        self._media, self._assets = options.run / "media", options.run / "assets"
+        self._num_threads = options.num_threads
         self._frames: OrderedDict[str, np.ndarray] = OrderedDict()
 
     def run(self, request: Request) -> Iterator[Step | Done]:
@@ -103,9 +105,17 @@ class Worker:
         frames = self._decode(segment.key, codes)
         if len(frames) != segment.num_frames:
             raise RenderError(f"{segment.name}: decoded to {len(frames)} frames, expected {segment.num_frames}.")
-        frames_sha256 = write_mezzanine(self.media, frames, request.fps)
+        frames_sha256 = write_mezzanine(self._media, frames, request.fps)
         seconds = perf_counter() - started
-        yield Done(segment.key, codes, frames_sha256, self._device_name(), str(self.ursa.dtype), seconds)
+        yield Done(
+            segment.key,
+            codes,
+            frames_sha256,
+            self._device_name(),
+            str(self.ursa.dtype),
+            self._num_threads,
+            seconds,
+        )
 
     def _generate(self, request: Request) -> Iterator[tuple[int, torch.Tensor]]:
         segment = request.segment
@@ -134,12 +144,10 @@ class Worker:
             case ParentCondition(key, start, stop):
                 assert request.parent_codes is not None, segment.name
                 return self._decode(key, request.parent_codes)[start:stop]
-            case ImageCondition(sha256, path):
-                _check_unchanged(path, sha256, asset_sha256(path, "image"))
-                return read_image(path, segment.width, segment.height)[None]
-            case ClipCondition(sha256, path, num_frames, fps):
-                _check_unchanged(path, sha256, asset_sha256(path, "clip"))
-                return read_clip_tail(path, segment.width, segment.height, fps, num_frames)
+            case ImageCondition(sha256):
+                return read_image(self._assets / sha256, segment.width, segment.height)[None]
+            case ClipCondition(sha256, _, num_frames, fps):
+                return read_clip_tail(self._assets / sha256, segment.width, segment.height, fps, num_frames)
 
     def _decode(self, key: str, codes: np.ndarray) -> np.ndarray:
         """Frames of a segment, rounded to bytes as the film shows them, so that a child sees what the viewer saw."""
@@ -157,8 +165,3 @@ class Worker:
     def _device_name(self) -> str:
         device = self.ursa.device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _check_unchanged(path: Path, planned: str, found: str) -> None:
-    if found != planned:
-        raise AssetError(f"{path}: has changed since the render began. Render again to plan with the new one.")

@@ -27,9 +27,13 @@ def start_render(folder, *options):
 
 
 def finish(process):
+    return finish_with_log(process)[0]
+
+
+def finish_with_log(process):
     out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, err
-    return json.loads(out.splitlines()[-1])
+    return json.loads(out.splitlines()[-1]), err
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,7 @@ def test_two_replicas_give_the_same_bytes_as_one(alone, tmp_path):
     assert probe(Path(rendered["film"])).num_frames == 63
 
 
-def test_a_replica_that_is_killed_costs_nothing_that_is_committed(alone, tmp_path):
+def test_replicas_that_are_killed_are_replaced_and_cost_nothing_that_is_committed(alone, tmp_path):
     process = start_render(tmp_path, "--replicas", "2")
     deadline = time.monotonic() + LIMIT_S
     log = tmp_path / "run" / "log"
@@ -68,8 +72,10 @@ def test_a_replica_that_is_killed_costs_nothing_that_is_committed(alone, tmp_pat
         time.sleep(0.05)
     victims = replicas_below(process)
     assert victims
-    os.kill(victims[0], signal.SIGKILL)
-    rendered = finish(process)
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+    rendered, log_lines = finish_with_log(process)
+    assert "failed, trying again: its replica failed" in log_lines
     assert rendered["sha256"] == alone["sha256"]
     run = Run.open(tmp_path / "run")
     # A plan, six segments, a film: nothing was committed twice.

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.storyboards import TWO_CHAINS, write
 from ursa_ray.media import probe
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
@@ -25,9 +24,9 @@ def free_port():
         return probe_socket.getsockname()[1]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def head(tmp_path_factory):
-    """A head on the loopback; its dashboard's address and the environment for its clients."""
+    """A head on the loopback: its dashboard's address, the environment for its clients, its own address."""
     folder = tmp_path_factory.mktemp("ray")
     # Unix sockets have short names: the folder of a test is too deep for them.
     temp = Path("/tmp") / folder.parent.name[-8:] / folder.name
@@ -44,22 +43,31 @@ def head(tmp_path_factory):
         assert process.stdout is not None
         while "Ray runtime started" not in (line := process.stdout.readline()):
             assert line, "the head did not start"
-        yield f"http://127.0.0.1:{dashboard}", environment
+        yield f"http://127.0.0.1:{dashboard}", environment, f"127.0.0.1:{port}"
         # A head that is asked politely drains for 30 s. All of its processes name its folder.
         process.kill()
         subprocess.run(["pkill", "-KILL", "-f", str(temp)], check=False)
     shutil.rmtree(temp)
 
 
-def test_a_submitted_job_renders_the_film(head, tmp_path):
-    address, environment = head
-    board = write(tmp_path, TWO_CHAINS)
-    command = [RAY, "job", "submit", "--address", address, "--working-dir", REPOSITORY / "jobs", "--"]
-    command += [sys.executable, "render.py", board, "--run", tmp_path / "run", "--replicas", "2", "--json"]
+def render_on(head, command, **options):
     done = subprocess.run(
-        list(map(str, command)), env=environment, capture_output=True, text=True, timeout=200, check=False
+        list(map(str, command)), env=head[1], capture_output=True, text=True, timeout=200, check=False, **options
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    rendered = next(json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"film"'))
-    assert rendered["generated_segments"] == 6
-    assert probe(tmp_path / "run" / "film.mp4").num_frames == 63
+    return next(json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"film"'))
+
+
+def test_the_job_of_the_readme_renders_a_film_that_begins_with_a_picture(head, tmp_path):
+    command = [RAY, "job", "submit", "--address", head[0], "--working-dir", ".", "--"]
+    command += [sys.executable, "jobs/render.py", "storyboards/extend-image.yaml"]
+    command += ["--run", tmp_path / "run", "--replicas", "2", "--json"]
+    rendered = render_on(head, command, cwd=REPOSITORY)
+    assert rendered["generated_segments"] == 3
+    assert probe(tmp_path / "run" / "film.mp4").num_frames == 36
+
+
+def test_a_render_that_connects_from_another_folder_finds_its_picture(head, tmp_path):
+    command = [sys.executable, "-m", "ursa_ray", "render", "extend-image.yaml", "--address", head[2]]
+    command += ["--run", tmp_path / "run", "--json"]
+    assert render_on(head, command, cwd=REPOSITORY / "storyboards")["num_frames"] == 36

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -35,7 +36,7 @@ def commit() -> Callable[..., Commit]:
     def make(key: str = "ab" * 32, dtype: type = np.uint16) -> Commit:
         codes = np.random.default_rng(list(key.encode())).integers(0, 64_000, (3, 4, 5)).astype(dtype)
         about = {"device": "cpu", "dtype": "torch.float32", "seconds": 1.5, "version": "0.1.0"}
-        return Commit.of_segment(key, codes, frames_sha256="cd" * 32, **about)
+        return replace(Commit.of_codes(key, codes), media_sha256="cd" * 32, **about)
 
     return make
 
@@ -46,5 +47,5 @@ def rendered(run, commit, plan):
     run.begin(plan)
     run.commit(commit("one"))
     run.commit(commit("two", np.uint32))
-    run.commit(Commit("film", plan.sha256, frames_sha256="ef" * 32))
+    run.commit(Commit("film", plan.sha256, media_sha256="ef" * 32))
     return run

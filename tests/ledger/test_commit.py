@@ -20,14 +20,14 @@ from ursa_ray.ledger.plans import plan_to_parquet
 def test_codes_come_back_as_they_were(dtype, largest):
     codes = np.random.default_rng(1).integers(0, largest, (13, 4, 6), endpoint=True).astype(dtype)
     codes[0, 0, :2] = 0, largest
-    commit = Commit.from_parquet(Commit.of_segment("key", codes).to_parquet(), "here")
+    commit = Commit.from_parquet(Commit.of_codes("key", codes).to_parquet(), "here")
     assert commit.array().dtype == dtype
     np.testing.assert_array_equal(commit.array(), codes)
 
 
 def test_codes_that_are_not_contiguous_come_back_as_they_were():
     codes = np.arange(120, dtype=np.uint16).reshape(5, 4, 6).transpose(2, 0, 1)[:, ::2]
-    np.testing.assert_array_equal(Commit.of_segment("key", codes).array(), codes)
+    np.testing.assert_array_equal(Commit.of_codes("key", codes).array(), codes)
 
 
 def test_all_that_is_said_of_a_segment_comes_back(commit):
@@ -49,7 +49,7 @@ def test_other_readers_of_parquet_find_the_codes_and_their_hash(commit):
 
 def test_49_frames_of_512x320_take_little_more_than_their_codes():
     codes = np.random.default_rng(1).integers(0, 64_000, (13, 40, 64)).astype(np.uint16)
-    assert len(Commit.of_segment("ab" * 32, codes).to_parquet()) < 1.1 * 66_560
+    assert len(Commit.of_codes("ab" * 32, codes).to_parquet()) < 1.1 * 66_560
 
 
 def test_a_flipped_bit_is_found_or_changes_nothing(commit):

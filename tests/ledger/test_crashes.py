@@ -41,7 +41,7 @@ def test_a_run_whose_making_was_cut_short_is_made_again(tmp_path, monkeypatch, c
         with suppress(Crash):
             Run.create(tmp_path / "run")
     (tmp_path / "run").mkdir(exist_ok=True)
-    (tmp_path / "run" / ".FORMAT.json.0123456789abcdef").write_bytes(b"{")  # the power went before it was removed
+    (tmp_path / "run" / ".aside-0123456789abcdef").mkdir()  # the power went before it was removed
     run = Run.create(tmp_path / "run")
     run.commit(commit("one"))
     assert Run.open(tmp_path / "run").segments.keys() == {"one"}

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.ledger.runs import contents, state
 from tests.plan.boards import plan_of
 from ursa_ray.errors import LedgerError, OptionError
-from ursa_ray.ledger import Commit, Run
+from ursa_ray.ledger import Run
 
 
 def log_files(run):
@@ -17,13 +18,13 @@ def log_files(run):
 
 
 def test_a_new_run_is_empty(run):
-    assert (run.segments, run.films, run.plan_sha256, run.plan()) == ({}, {}, None, None)
+    assert (run.segments, run.last_film, run.plan_sha256, run.plan()) == ({}, None, None, None)
 
 
 def test_a_run_opened_again_has_the_same_segments_films_and_plan(rendered, commit, plan):
     again = Run.open(rendered.folder)
     assert again.segments == {"one": commit("one"), "two": commit("two", np.uint32)}
-    assert again.films.keys() == {plan.sha256}
+    assert again.last_film.key == plan.sha256
     assert again.plan() == plan
     assert state(again) == state(rendered) == state(Run.create(rendered.folder))
 
@@ -53,7 +54,7 @@ def test_a_plan_begun_again_is_noted_once(rendered, plan):
 
 
 def test_a_later_commit_of_a_segment_replaces_the_earlier(run, commit):
-    later = Commit.of_segment("one", commit("one").array(), frames_sha256="99" * 32)
+    later = replace(commit("one"), media_sha256="99" * 32)
     run.commit(commit("one"))
     run.commit(later)
     assert Run.open(run.folder).segments == {"one": later}
@@ -63,7 +64,7 @@ def test_frames_of_a_segment_are_found_if_it_is_committed_and_its_file_is_there(
     assert run.mezzanine("one") is None
     run.commit(commit("one"))
     assert run.mezzanine("one") is None
-    file = run.media / f"{commit().frames_sha256}.mkv"
+    file = run.media / f"{commit().media_sha256}.mkv"
     file.write_bytes(b"frames")
     assert run.mezzanine("one") == file
 

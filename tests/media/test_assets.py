@@ -114,7 +114,7 @@ UNUSABLE_IMAGES = {
     "missing": (lambda path: None, "cannot be opened: .*No such file"),
     "folder": (lambda path: path.mkdir(), "is not a regular file"),
     "fifo": (os.mkfifo, "is not a regular file"),
-    "too many bytes": (save_sparse(51 * 2**20), "has 53477376 bytes; expected at most 52428800"),
+    "too many bytes": (save_sparse(51 * 10**6), "has 51000000 bytes; expected at most 50000000"),
     "text": (lambda path: path.write_text("a bear"), "is not a PNG, JPEG or WEBP image"),
     "empty": (lambda path: path.touch(), "is not a PNG, JPEG or WEBP image"),
     "another format": (
@@ -152,7 +152,7 @@ UNUSABLE_CLIPS = {
     "missing": (lambda path: None, "cannot be opened"),
     "folder": (lambda path: path.mkdir(), "is not a regular file"),
     "fifo": (os.mkfifo, "is not a regular file"),
-    "too many bytes": (save_sparse(2**31 + 1), "has 2147483649 bytes; expected at most 2147483648"),
+    "too many bytes": (save_sparse(2 * 10**9 + 1), "has 2000000001 bytes; expected at most 2000000000"),
     "text": (lambda path: path.write_text("a bear"), "is no whole MP4"),
     "empty": (lambda path: path.touch(), "is no whole MP4"),
     "picture": (save_png, "is no whole MP4"),

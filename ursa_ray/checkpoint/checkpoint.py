@@ -17,6 +17,7 @@ from ursa_ray.checkpoint.config import (
 from ursa_ray.checkpoint.hub import hub_folder, local_folder
 from ursa_ray.checkpoint.released import RELEASED, Released
 from ursa_ray.errors import CheckpointError
+from ursa_ray.files import file_sha256
 
 DEFAULTS_FILE = "ursa_ray.json"
 
@@ -120,6 +121,11 @@ def _folder_defaults(name: str, folder: Path, tokenizer: TokenizerConfig) -> Def
     return _defaults(known.defaults if known else {}, tokenizer, f"the defaults of {name}")
 
 
+def default_overlap(frames: int, stride: int) -> int:
+    """About a quarter of a window, 1 more than whole strides: 13 of 49 as published, 5 of 17."""
+    return 1 + stride * round((frames - 1) / (4 * stride))
+
+
 def _defaults(raw: dict[str, Any], tokenizer: TokenizerConfig, where: str) -> Defaults:
     unknown = raw.keys() - Defaults.__dataclass_fields__.keys()
     if unknown:
@@ -127,9 +133,7 @@ def _defaults(raw: dict[str, Any], tokenizer: TokenizerConfig, where: str) -> De
         raise CheckpointError(f"{where}: unknown key {sorted(unknown)[0]!r}. Known: {known}.")
     frames = tokenizer.sample_frames if isinstance(tokenizer, VideoTokenizerConfig) else 1
     stride = tokenizer.temporal_stride
-    # About a quarter of the window, a whole number of latent frames: 13 of 49 as published, 5 of 17.
-    overlap = 1 + stride * round((frames - 1) / (4 * stride))
-    values: dict[str, Any] = {"frames": frames, "overlap": overlap} | raw
+    values: dict[str, Any] = {"frames": frames, "overlap": default_overlap(frames, stride)} | raw
     try:
         values["fps"] = Fraction(values.get("fps", 12))
         values["trained_sizes"] = tuple((int(w), int(h)) for w, h in values.get("trained_sizes", ()))
@@ -151,5 +155,4 @@ def _sha256(path: Path) -> str:
     blob = path.resolve().name
     if path.is_symlink() and len(blob) == 64:
         return blob  # The hub's cache names large files by their sha256; reading 4 GB would take seconds.
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)

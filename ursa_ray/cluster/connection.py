@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,6 +26,7 @@ def connected(address: str | None, num_cpus: int) -> Iterator[None]:
     Raises:
         ReplicaError: there is no cluster there, or none can be started.
     """
+    on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         if address is not None:
             _require_listener(address)
@@ -39,6 +42,8 @@ def connected(address: str | None, num_cpus: int) -> Iterator[None]:
             )
     except (RayError, OSError, RuntimeError, ValueError) as error:
         raise ReplicaError(f"no Ray cluster at {address or 'this machine'}: {error}") from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_terminate)  # Ray has put its own in its place
     try:
         yield
     finally:
@@ -48,5 +53,5 @@ def connected(address: str | None, num_cpus: int) -> Iterator[None]:
 def _require_listener(address: str) -> None:
     """Find out in seconds that nobody is there: Ray itself tries for minutes."""
     host, colon, port = address.rpartition(":")
-    if colon and port.isdigit() and "//" not in host:
+    if colon:
         socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()

@@ -18,9 +18,10 @@ SCHEMA = pa.schema(
         pa.field("codes_dtype", pa.string()),
         pa.field("codes_shape", pa.list_(pa.int32())),
         pa.field("codes_sha256", pa.string()),
-        pa.field("frames_sha256", pa.string()),
+        pa.field("media_sha256", pa.string()),
         pa.field("device", pa.string()),
         pa.field("dtype", pa.string()),
+        pa.field("num_threads", pa.int32()),
         pa.field("seconds", pa.float64()),
         pa.field("version", pa.string()),
     ]
@@ -36,8 +37,8 @@ class Commit:
     Attributes:
         kind: "segment" has codes; "plan" and "film" are events, their key is a hash.
         key: of the segment; hash of the plan; of the film, the hash of the plan that it shows.
-        frames_sha256: of the segment's decoded frames; of the film, of its file.
-        device, dtype: what the segment was made with.
+        media_sha256: of the segment's decoded frames; of the film, of its file.
+        device, dtype, num_threads: what the codes were made with; threads of a replica on a CPU.
         seconds: wall time of making it.
     """
 
@@ -47,15 +48,16 @@ class Commit:
     codes_dtype: str | None = None
     codes_shape: tuple[int, ...] | None = None
     codes_sha256: str | None = None
-    frames_sha256: str | None = None
+    media_sha256: str | None = None
     device: str | None = None
     dtype: str | None = None
+    num_threads: int | None = None
     seconds: float | None = None
     version: str | None = None
 
     @classmethod
-    def of_segment(cls, key: str, codes: np.ndarray, **about: object) -> Self:
-        """`codes` is (t, h, w), uint16 or uint32."""
+    def of_codes(cls, key: str, codes: np.ndarray) -> Self:
+        """A segment with nothing but its codes (t, h, w), uint16 or uint32."""
         raw = np.ascontiguousarray(codes)
         assert raw.dtype in (np.uint16, np.uint32), raw.dtype
         content = raw.tobytes()
@@ -66,7 +68,6 @@ class Commit:
             codes_dtype=str(raw.dtype),
             codes_shape=raw.shape,
             codes_sha256=hashlib.sha256(content).hexdigest(),
-            **about,  # pyright: ignore[reportArgumentType]
         )
 
     def array(self) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ursa_ray.errors import LedgerError
+from ursa_ray.files import ASIDE, sync, write_durably
 
 NAME = re.compile(r"(\d{20})\.parquet")
 
@@ -40,11 +41,11 @@ class Log:
             LedgerError: somebody else has appended to this log since it was read, or the disk refuses.
         """
         path = self._path(self.num_entries)
-        temporary = self.folder / f".{path.name}.{secrets.token_hex(8)}"
+        temporary = self.folder / f"{ASIDE}{path.name}.{secrets.token_hex(8)}"
         try:
             write_durably(temporary, content)
             os.link(temporary, path)
-            sync_folder(self.folder)
+            sync(self.folder)
         except FileExistsError as error:
             raise LedgerError(
                 f"{path}: another render has written to this run. Wait for it, or give this one another --run."
@@ -63,20 +64,3 @@ class Log:
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:020d}.parquet"
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Create a file that must not exist yet, and wait until it is on disk."""
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

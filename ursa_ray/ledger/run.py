@@ -1,37 +1,49 @@
 """The folder of one render.
 
 FORMAT.json                which format this is
+LOCK                       held by the render that writes here
 plan-<sha256>.parquet      each plan that was rendered here
 log/<20 digits>.parquet    the commits
+assets/<sha256>            the images and clips that the plans name
 media/<sha256>.mkv         frames of segments, rebuildable from codes
 film.mp4, stills/, ...     what was asked for
 """
 
+import fcntl
 import json
 import os
-import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from socket import gethostname
 from typing import Self
 
 from ursa_ray.errors import LedgerError, OptionError
+from ursa_ray.files import ASIDE, published, sweep, sync
 from ursa_ray.ledger.commit import Commit
-from ursa_ray.ledger.log import Log, sync_folder, write_durably
+from ursa_ray.ledger.log import Log
 from ursa_ray.ledger.plans import plan_from_parquet, plan_to_parquet
 from ursa_ray.plan import Plan
 
 FORMAT = {"format": "ursa-ray run", "version": 1}
-PARTS = ("log", "media", "stills")
+PARTS = ("log", "assets", "media", "stills")
 
 
 class Run:
-    """An open run; `segments` are the committed ones by key."""
+    """An open run; `segments` are the committed ones by key, `last_film` is what was joined last."""
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._log = Log(folder / "log")
+        self.log = folder / "log"
+        self.assets = folder / "assets"
+        self.media = folder / "media"
+        self.stills = folder / "stills"
+        self.film = folder / "film.mp4"
+        self.contact_sheet = folder / "contact-sheet.png"
         self.segments: dict[str, Commit] = {}
-        self.films: dict[str, Commit] = {}
+        self.last_film: Commit | None = None
         self.plan_sha256: str | None = None
+        self._log = Log(self.log)
         for where, content in self._log.read_new():
             self._take(Commit.from_parquet(content, where))
 
@@ -40,20 +52,21 @@ class Run:
         """Open a run, made if the folder is absent or empty.
 
         Raises:
-            OptionError: the folder holds something else.
+            OptionError: the folder holds something else, or must not be written.
             LedgerError: the run is damaged, or of a version that this one does not know.
         """
         file = folder / "FORMAT.json"
-        if not file.exists():
-            if folder.exists() and not _is_unused(folder):
-                raise OptionError(f"{folder}: is neither a run nor an empty folder. Give another --run.")
-            try:
+        try:
+            if not file.exists():
+                if folder.exists() and not _is_unused(folder):
+                    raise OptionError(f"{folder}: is neither a run nor an empty folder. Give another --run.")
                 for part in PARTS:
                     (folder / part).mkdir(parents=True, exist_ok=True)
-                _publish(file, json.dumps(FORMAT).encode())
-                sync_folder(folder.parent)
-            except OSError as error:
-                raise OptionError(f"{folder}: cannot be written ({error.strerror}). Give another --run.") from error
+                with published(file) as aside:
+                    aside.write_text(json.dumps(FORMAT))
+                sync(folder.parent)
+        except OSError as error:
+            raise OptionError(f"{folder}: cannot be written ({error.strerror}). Give another --run.") from error
         return cls.open(folder)
 
     @classmethod
@@ -61,31 +74,51 @@ class Run:
         file = folder / "FORMAT.json"
         try:
             found = json.loads(file.read_text())
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise OptionError(f"{folder}: is not a run ({file.name} is missing).") from error
+        except OSError as error:
+            raise OptionError(f"{file}: cannot be read ({error.strerror}).") from error
         except ValueError as error:
             raise LedgerError(f"{file}: is damaged. It should hold {json.dumps(FORMAT)}.") from error
         if found != FORMAT:
             raise LedgerError(f"{file}: is {json.dumps(found)}, expected {json.dumps(FORMAT)}. Use a newer ursa-ray.")
         return cls(folder)
 
-    @property
-    def media(self) -> Path:
-        return self.folder / "media"
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other renders out, and clear away what killed ones left.
 
-    @property
-    def film(self) -> Path:
-        return self.folder / "film.mp4"
-
-    @property
-    def stills(self) -> Path:
-        return self.folder / "stills"
+        Raises:
+            LedgerError: another render is working on this run.
+        """
+        path = self.folder / "LOCK"
+        try:
+            file = path.open("a+")
+        except OSError as error:
+            raise LedgerError(f"{path}: cannot be written ({error.strerror}).") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                raise LedgerError(
+                    f"{self.folder}: another render works on this run ({file.read()}). "
+                    "Wait for it, or give this one another --run."
+                ) from error
+            except OSError:
+                pass  # A file system without locks: the log still lets only one of two append.
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {gethostname()}")
+            file.flush()
+            for folder in (self.folder, *(self.folder / part for part in PARTS)):
+                sweep(folder)
+            yield
 
     def mezzanine(self, key: str) -> Path | None:
         """File with the frames of a segment; None if the segment is not committed or the file is gone."""
         if key not in self.segments:
             return None
-        path = self.media / f"{self.segments[key].frames_sha256}.mkv"
+        path = self.media / f"{self.segments[key].media_sha256}.mkv"
         return path if path.exists() else None
 
     def commit(self, commit: Commit) -> None:
@@ -97,11 +130,10 @@ class Run:
         path = self._plan_path(plan.sha256)
         if not path.exists():
             try:
-                _publish(path, plan_to_parquet(plan))
+                with published(path) as aside:
+                    aside.write_bytes(plan_to_parquet(plan))
             except OSError as error:
-                raise LedgerError(
-                    f"{path}: cannot be written ({error.strerror}). Make room, and render again."
-                ) from error
+                raise LedgerError(f"{path}: cannot be written ({error.strerror}).") from error
         if self.plan_sha256 != plan.sha256:
             self.commit(Commit("plan", plan.sha256))
 
@@ -123,7 +155,7 @@ class Run:
             # A later one has the same codes; its frames were decoded again, perhaps on another device.
             self.segments[commit.key] = commit
         elif commit.kind == "film":
-            self.films[commit.key] = commit
+            self.last_film = commit
         else:
             self.plan_sha256 = commit.key
 
@@ -131,16 +163,6 @@ class Run:
 def _is_unused(folder: Path) -> bool:
     """Empty, but for what a crash may have left while a run was made."""
     return folder.is_dir() and all(
-        path.name.startswith(".FORMAT.json.") or (path.name in PARTS and path.is_dir() and not any(path.iterdir()))
+        path.name.startswith(ASIDE) or (path.name in PARTS and path.is_dir() and not any(path.iterdir()))
         for path in folder.iterdir()
     )
-
-
-def _publish(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        write_durably(temporary, content)
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)

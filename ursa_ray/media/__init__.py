@@ -13,7 +13,6 @@ from ursa_ray.media.film import FilmReport, write_film
 from ursa_ray.media.frames import frames_sha256
 from ursa_ray.media.mezzanine import mezzanine_is_whole, read_mezzanine, write_mezzanine
 from ursa_ray.media.probe import VideoInfo, probe
-from ursa_ray.media.publication import file_sha256
 from ursa_ray.media.stills import write_contact_sheet, write_still
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "asset_sha256",
     "ffmpeg_sha256",
     "ffmpeg_version",
-    "file_sha256",
     "frames_sha256",
     "mezzanine_is_whole",
     "probe",

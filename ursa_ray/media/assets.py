@@ -12,13 +12,12 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ursa_ray.errors import AssetError, MediaError
+from ursa_ray.files import file_sha256
 from ursa_ray.media.ffmpeg import MAX_PICTURE_PX
 from ursa_ray.media.frames import decode_frames
-from ursa_ray.media.publication import file_sha256
+from ursa_ray.storyboard.loading import MAX_ASSET_BYTES
 
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
-MAX_IMAGE_BYTES = 50 * 2**20
-MAX_CLIP_BYTES = 2 * 2**30
 MAX_CLIP_S = 3600  # a small file can claim a picture that lasts for years
 
 # The turn that undoes each EXIF orientation; 1 is upright.
@@ -59,7 +58,7 @@ def read_clip_tail(path: Path, width: int, height: int, fps: Fraction, num_frame
 
     The whole clip is decoded; only `num_frames` frames are held. `AssetError` if it has fewer or is damaged.
     """
-    require_file(path, MAX_CLIP_BYTES)
+    require_file(path, MAX_ASSET_BYTES["video"])
     tail: deque[np.ndarray] = deque(maxlen=num_frames)
     try:
         for index, frame in enumerate(decode_frames(path, f"fps={fps}", *covering(width, height))):
@@ -95,7 +94,7 @@ def require_file(path: Path, max_bytes: int) -> None:
 
 
 def require_clip(path: Path) -> None:
-    require_file(path, MAX_CLIP_BYTES)
+    require_file(path, MAX_ASSET_BYTES["video"])
     try:
         with closing(decode_frames(path)) as frames:
             if next(frames, None) is None:
@@ -110,7 +109,7 @@ def unusable_clip(path: Path, error: MediaError) -> AssetError:
 
 def open_image(path: Path) -> Image.Image:
     """An image, decoded and upright."""
-    require_file(path, MAX_IMAGE_BYTES)
+    require_file(path, MAX_ASSET_BYTES["image"])
     try:
         # What Pillow warns of is either harmless metadata or a size that is refused here.
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=IMAGE_FORMATS) as image:

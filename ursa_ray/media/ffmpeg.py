@@ -18,7 +18,7 @@ from typing import IO
 import numpy as np
 
 from ursa_ray.errors import MediaError
-from ursa_ray.media.publication import file_sha256
+from ursa_ray.files import file_sha256
 
 # Demuxers that read one file and never open another: no playlists, no concat scripts, no numbered images.
 DEMUXERS = "mov,matroska,avi,gif,mpegts"

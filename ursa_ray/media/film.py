@@ -10,10 +10,10 @@ from types import MappingProxyType
 import numpy as np
 
 from ursa_ray.errors import MediaError
+from ursa_ray.files import file_sha256, published
 from ursa_ray.media.ffmpeg import ALL_FRAMES, BITEXACT, feed, receiving, running
 from ursa_ray.media.frames import exactly
 from ursa_ray.media.probe import FRAMEHASH, VideoInfo, probe_frames, read_framehash
-from ursa_ray.media.publication import file_sha256, published
 
 # 4 threads on any machine: the number of threads changes the bytes, the number of cores does not (measured on
 # 1 and 4 cores). 600 noisy frames of 512x320 took 17 s with 1 thread and 5 s with 4, on 4 cores.

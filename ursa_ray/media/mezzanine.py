@@ -12,12 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from ursa_ray.errors import MediaError
+from ursa_ray.files import published
 from ursa_ray.media.ffmpeg import ALL_FRAMES, BITEXACT, feed, receiving, running
 from ursa_ray.media.frames import FramesDigest, decode_frames, frames_sha256
-from ursa_ray.media.publication import published
 
 # Key frames only, each slice with a checksum, so that damage is found where it is. bgr0 is FFV1's 8-bit RGB.
 FFV1 = ["-c:v", "ffv1", "-level", "3", "-g", "1", "-slicecrc", "1", "-pix_fmt", "bgr0", "-f", "matroska"]
+
+
+REMEDY = "Delete it and render again: its codes rebuild it."
 
 
 def write_mezzanine(folder: Path, frames: np.ndarray, fps: Fraction) -> str:
@@ -40,12 +43,15 @@ def read_mezzanine(path: Path, start: int = 0, stop: int | None = None) -> Itera
     good, and if the file is damaged it ends in a `MediaError`.
     """
     digest = FramesDigest()
-    for index, frame in enumerate(decode_frames(path)):
-        digest.update(frame)
-        if start <= index and (stop is None or index < stop):
-            yield frame
+    try:
+        for index, frame in enumerate(decode_frames(path)):
+            digest.update(frame)
+            if start <= index and (stop is None or index < stop):
+                yield frame
+    except MediaError as error:
+        raise MediaError(f"{path}: damaged ({error}). {REMEDY}") from error
     if digest.hexdigest() != path.stem:
-        raise MediaError(f"{path}: damaged, its frames are not those of its name. Delete it: its codes rebuild it.")
+        raise MediaError(f"{path}: damaged, its frames are not those of its name. {REMEDY}")
     if stop is not None and stop > digest.num_frames:
         raise MediaError(f"{path}: holds {digest.num_frames} frames; [{start}, {stop}) was asked for.")
 

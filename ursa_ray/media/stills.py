@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ursa_ray.errors import MediaError
+from ursa_ray.files import published
 from ursa_ray.media.frames import require_frame
-from ursa_ray.media.publication import published
 
 THUMBNAIL_PX = 320
 MARGIN_PX = 12

@@ -15,6 +15,7 @@ One legend for the axes in the signatures of this package:
     e       components of a codebook vector
 """
 
+from ursa_ray.model.loading import check_weights
 from ursa_ray.model.ursa import Ursa, choose_device
 
-__all__ = ["Ursa", "choose_device"]
+__all__ = ["Ursa", "check_weights", "choose_device"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -30,9 +30,21 @@ SUFFIXES = (".safetensors", ".bin", ".pth")
 MAX_NAMED = 8
 
 
+def check_weights(checkpoint: Checkpoint) -> None:
+    """Find out from names and shapes alone whether a checkpoint's weights will load.
+
+    Raises:
+        CheckpointError: they will not.
+    """
+    meta = torch.device("meta")
+    load_transformer(checkpoint, meta, torch.float32)
+    load_visual_tokenizer(checkpoint, meta, torch.float32)
+    load_codebook(checkpoint, meta)
+
+
 def load_transformer(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> Transformer:
     folder = _folder(checkpoint) / "transformer"
-    weights = read_weights(folder)
+    weights = read_weights(folder, device)
     config = _with_head_dim(checkpoint.transformer, weights)
     with torch.device("meta"):
         transformer = Transformer(config)
@@ -43,7 +55,7 @@ def load_visual_tokenizer(checkpoint: Checkpoint, device: torch.device, dtype: t
     folder = _folder(checkpoint) / "vae"
     with torch.device("meta"):
         tokenizer = build_visual_tokenizer(checkpoint)
-    return _filled(tokenizer, read_weights(folder), folder, device, dtype)
+    return _filled(tokenizer, read_weights(folder, device), folder, device, dtype)
 
 
 def build_visual_tokenizer(checkpoint: Checkpoint) -> VisualTokenizer:
@@ -54,7 +66,7 @@ def build_visual_tokenizer(checkpoint: Checkpoint) -> VisualTokenizer:
 def load_codebook(checkpoint: Checkpoint, device: torch.device) -> Tensor:
     """Codebook of the metric, (k, e) float32."""
     folder = _folder(checkpoint) / "scheduler"
-    weights = read_weights(folder)
+    weights = read_weights(folder, device)
     codebook, num_codes = weights.get("path.emb"), checkpoint.transformer.lm_head_size
     if codebook is None or codebook.ndim != 2 or len(codebook) != num_codes:
         found = "nothing" if codebook is None else f"shape {tuple(codebook.shape)}"
@@ -62,21 +74,24 @@ def load_codebook(checkpoint: Checkpoint, device: torch.device) -> Tensor:
     return codebook.to(device, torch.float32)
 
 
-def read_weights(folder: Path) -> StateDict:
-    """All tensors of a folder: one file, or the shards that an index names. Nothing is unpickled but tensors."""
+def read_weights(folder: Path, device: torch.device) -> StateDict:
+    """All tensors of a folder: one file, or the shards that an index names. Nothing is unpickled but tensors.
+
+    They are on the CPU; on the meta device, which has names and shapes alone, if that is the `device`.
+    """
     for suffix in SUFFIXES:
         for stem in STEMS:
             index = folder / f"{stem}{suffix}.index.json"
             if index.exists():
-                return _read_shards(index)
+                return _read_shards(index, device)
             if (folder / f"{stem}{suffix}").exists():
-                return _read_file(folder / f"{stem}{suffix}")
+                return _read_file(folder / f"{stem}{suffix}", device)
     raise CheckpointError(
         f"{folder}: no weights here. Expected {STEMS[0]}.safetensors, .bin or .pth. Fetch the checkpoint again."
     )
 
 
-def _read_shards(index: Path) -> StateDict:
+def _read_shards(index: Path, device: torch.device) -> StateDict:
     try:
         names = sorted(map(Path, set(json.loads(index.read_text())["weight_map"].values())))
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
@@ -85,15 +100,16 @@ def _read_shards(index: Path) -> StateDict:
     for name in names:
         if name.name != str(name) or name.name == "..":
             raise CheckpointError(f"{index}: names {str(name)!r}, expected a file beside it.")
-        weights |= _read_file(index.parent / name)
+        weights |= _read_file(index.parent / name, device)
     return weights
 
 
-def _read_file(path: Path) -> StateDict:
+def _read_file(path: Path, device: torch.device) -> StateDict:
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+            return _read_shapes(path) if device.type == "meta" else load_file(path)
+        place = device if device.type == "meta" else "cpu"
+        weights = torch.load(path, map_location=place, weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError, IndexError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}). Fetch the checkpoint again.") from error
     except Exception as error:  # pickle.UnpicklingError and what damaged pickles raise beside it
@@ -101,6 +117,11 @@ def _read_file(path: Path) -> StateDict:
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise CheckpointError(f"{path}: expected a dictionary of tensors.")
     return weights
+
+
+def _read_shapes(path: Path) -> StateDict:
+    with safe_open(path, "pt") as file:
+        return {name: torch.empty(file.get_slice(name).get_shape(), device="meta") for name in file.keys()}  # noqa: SIM118
 
 
 def _with_head_dim(config: TransformerConfig, weights: StateDict) -> TransformerConfig:

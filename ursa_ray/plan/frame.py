@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ursa_ray.checkpoint import Checkpoint
+from ursa_ray.checkpoint import Checkpoint, default_overlap
 from ursa_ray.errors import StoryboardError
 from ursa_ray.storyboard import Storyboard
 
@@ -60,8 +60,7 @@ def resolve_frame(storyboard: Storyboard, checkpoint: Checkpoint) -> Frame:
 def _default_overlap(frames: int, checkpoint: Checkpoint) -> int:
     if frames == checkpoint.defaults.frames:
         return checkpoint.defaults.overlap
-    stride = checkpoint.tokenizer.temporal_stride
-    return 1 + stride * round((frames - 1) / (4 * stride))
+    return default_overlap(frames, checkpoint.tokenizer.temporal_stride)
 
 
 def _check_multiple(what: str, size: int, stride: int) -> None:

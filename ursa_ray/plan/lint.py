@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ursa_ray.checkpoint import Checkpoint
-from ursa_ray.plan.segments import ParentCondition, Plan
+from ursa_ray.plan.segments import ParentCondition, Plan, PlannedShot
 from ursa_ray.storyboard import Storyboard
 
 # Published films drift after about 12 joined segments; with 6 most still hold.
@@ -44,8 +44,25 @@ def _shots(storyboard: Storyboard, plan: Plan) -> Iterator[str]:
         if shot.duration is not None and shot.duration * plan.fps != planned.num_frames:
             where = storyboard.where("shots", number, "duration")
             yield f"{where}: {name}: its duration is not a whole number of frames; it gets {planned.num_frames}."
+        yield from _unheard(storyboard, number, planned)
         chain, first = depth[planned.segments[-1].key], planned.segments[0].condition
         before = depth[first.key] if isinstance(first, ParentCondition) else 0
         if chain > MAX_CHAIN >= before:
             where = storyboard.where("shots", number)
             yield f"{where}: {name} ends a chain of {chain} segments; pictures drift in chains longer than {MAX_CHAIN}."
+
+
+def _unheard(storyboard: Storyboard, number: int, planned: PlannedShot) -> Iterator[str]:
+    """Prompts of a shot that no segment follows: each follows the one in force in the middle of its new frames."""
+    shot = storyboard.shots[number]
+    followed = [segment.prompt.partition(", ")[2] for segment in planned.segments]
+    places = {(): shot.prompt} | {("beats", i, "prompt"): beat.prompt for i, beat in enumerate(shot.beats)}
+    for place, prompt in places.items():
+        if prompt not in followed:
+            where = storyboard.where("shots", number, *(place or ("prompt",)))
+            name = f"beats[{place[1]}]" if place else "its prompt"
+            longest = max(segment.shown[1] - segment.shown[0] for segment in planned.segments)
+            yield (
+                f'{where}: shots[{number}] ("{shot.id}"): {name} is never followed: a prompt changes between segments, '
+                f"which are up to {longest} frames long here. Keep beats further apart."
+            )

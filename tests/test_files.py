@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from ursa_ray.media.publication import published
+from ursa_ray.files import published
 
 
 def test_a_file_appears_only_when_the_block_has_ended(tmp_path):

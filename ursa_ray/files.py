@@ -1,11 +1,14 @@
-"""Files that appear whole or not at all, and their hashes."""
+"""Files that appear whole or not at all, what a killed process leaves of them, and their hashes."""
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+ASIDE = ".aside-"
 
 
 @contextmanager
@@ -16,7 +19,7 @@ def published(path: Path) -> Iterator[Path]:
     leaves that folder behind, and never a part of a file at `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".aside-", dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=ASIDE, dir=path.parent) as folder:
         aside = Path(folder) / path.name
         yield aside
         sync(aside)
@@ -24,12 +27,30 @@ def published(path: Path) -> Iterator[Path]:
         sync(path.parent)
 
 
+def write_durably(path: Path, content: bytes) -> None:
+    """Create a file that must not exist yet, and wait until it is on disk."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left aside in a folder that nobody else writes to now."""
+    for left in folder.glob(f"{ASIDE}*"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def file_sha256(path: Path) -> str:
