@@ -77,10 +77,14 @@ BAD = {
         film("video: {width: 5:12, height: 320} # <-"),
         "5:12, which YAML reads as 312; write",
     ),
-    "fps zero": (film("video: {fps: 0} # <-"), "video.fps is 0, expected a positive number up to 240"),
+    "fps next to nothing": (
+        film('video: {fps: "1/999999999"} # <-'),
+        "expected a number from 1 to 240",
+    ),
+    "fps zero": (film("video: {fps: 0} # <-"), "video.fps is 0, expected a number from 1 to 240"),
     "fps too high": (
         film("video: {fps: 1000} # <-"),
-        "video.fps is 1000, expected a positive number up to 240",
+        "video.fps is 1000, expected a number from 1 to 240",
     ),
     "fps yes": (film("video: {fps: yes} # <-"), "video.fps is yes, which YAML reads as true, expected"),
     "fps by zero": (film('video: {fps: "24/0"} # <-'), 'video.fps is "24/0", expected', "24000/1001"),

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 UNITS = {"h": Fraction(3600), "min": Fraction(60), "s": Fraction(1), "ms": Fraction(1, 1000)}
 MAX_DURATION_S = 24 * 3600
-MAX_FPS = 240
+MIN_FPS, MAX_FPS = 1, 240
 
 _NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
 _DURATION = re.compile(" *".join(f"(?:{_NUMBER} *{unit})?" for unit in UNITS))  # each unit once, largest first
@@ -48,8 +48,8 @@ def format_duration(seconds: Fraction) -> str:
 def parse_frame_rate(value: object) -> Fraction:
     """Frames per second of 24, 23.976 or "24000/1001". ValueError says what was expected."""
     fps = _frame_rate(value)
-    if fps is None or not 0 < fps <= MAX_FPS:
-        raise ValueError(f'expected a positive number up to {MAX_FPS}, such as 24, 23.976 or "24000/1001"')
+    if fps is None or not MIN_FPS <= fps <= MAX_FPS:
+        raise ValueError(f'expected a number from {MIN_FPS} to {MAX_FPS}, such as 24, 23.976 or "24000/1001"')
     return fps
 
 
