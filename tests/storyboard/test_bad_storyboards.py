@@ -88,7 +88,7 @@ BAD = {
     ),
     "fps yes": (film("video: {fps: yes} # <-"), "video.fps is yes, which YAML reads as true, expected"),
     "fps by zero": (film('video: {fps: "24/0"} # <-'), 'video.fps is "24/0", expected', "24000/1001"),
-    "fps infinite": (film("video: {fps: .inf} # <-"), "video.fps is .inf, expected a positive number"),
+    "fps infinite": (film("video: {fps: .inf} # <-"), "video.fps is .inf, expected a number from 1"),
     "overlap of a whole segment": (
         film("segment: {frames: 13, overlap: 13} # <-"),
         "segment has an overlap of 13, expected less than its 13 frames",
