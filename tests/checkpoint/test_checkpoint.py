@@ -81,7 +81,7 @@ def test_an_image_model_makes_one_frame(goldens):
     [
         (
             {"colour": 1},
-            r"unknown key 'colour'\. Known: width, height, fps, frames, overlap, steps, max_prompt_length, tr",
+            r"unknown key 'colour'\. Known: width, height, fps, frames, overlap, steps, guidance, max_prompt_length, tr",
         ),
         ({"width": 0}, r"width is 0, expected a positive whole number\.$"),
         ({"steps": 2.5}, r"steps is 2\.5, expected a positive whole number\.$"),
@@ -202,3 +202,12 @@ def test_the_hubs_cache_has_the_hash_of_the_plain_folder(folder, tmp_path):
 def test_a_model_that_is_not_here_is_hashed_by_its_name():
     names = ["BAAI/URSA-0.6B-FSQ320", "BAAI/URSA-1.7B-FSQ320", "BAAI/URSA-1.7B-FSQ320@v1"]
     assert len({open_checkpoint(name).weights_sha256() for name in names}) == 3
+
+
+def test_a_model_can_have_its_own_guidance(folder):
+    assert open_checkpoint(str(folder)).defaults.guidance == 7.0
+    write_defaults(folder, guidance=3.0)
+    assert open_checkpoint(str(folder)).defaults.guidance == 3.0
+    write_defaults(folder, guidance=-1)
+    with pytest.raises(CheckpointError, match=r"guidance is -1, expected a number of 0 or more"):
+        open_checkpoint(str(folder))

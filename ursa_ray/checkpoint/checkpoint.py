@@ -34,6 +34,7 @@ class Defaults:
     frames: int = 49
     overlap: int = 13
     steps: int = 50
+    guidance: float = 7.0
     max_prompt_length: int = 320
     trained_sizes: tuple[tuple[int, int], ...] = ()
 
@@ -146,6 +147,9 @@ def _defaults(raw: dict[str, Any], tokenizer: TokenizerConfig, where: str) -> De
         unknown_size = value is None and key in ("width", "height")
         if not unknown_size and (type(value) is not int or value < 1):
             raise CheckpointError(f"{where}: {key} is {value!r}, expected a positive whole number.")
+    guidance = values.get("guidance", 1.0)
+    if not isinstance(guidance, int | float) or isinstance(guidance, bool) or not guidance >= 0:
+        raise CheckpointError(f"{where}: guidance is {guidance!r}, expected a number of 0 or more.")
     if values["fps"] <= 0:
         raise CheckpointError(f"{where}: fps is {values['fps']}, expected more than 0.")
     return Defaults(**values)

@@ -61,6 +61,7 @@ class Options:
             "width": defaults.width,
             "num_frames": defaults.frames,
             "num_inference_steps": defaults.steps,
+            "guidance_scale": defaults.guidance,
             "max_prompt_length": defaults.max_prompt_length,
         }
         values |= {name: _typed(name, value) for name, value in given.items() if value is not None}

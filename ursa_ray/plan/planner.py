@@ -25,7 +25,6 @@ from ursa_ray.storyboard import Shot, Storyboard
 SETTINGS = {
     "negative_prompt": "",
     "motion": 9.0,
-    "guidance": 7.0,
     "guidance_trunc": 0.9,
     "flow_shift": None,
     "seed": 0,
@@ -179,7 +178,7 @@ class _Planner:
         return f"has {num_tokens} tokens as the model reads it, expected at most {limit}. Shorten it by about {share}."
 
     def _setting(self, shot: Shot, name: str) -> Any:
-        fallback = self.checkpoint.defaults.steps if name == "steps" else SETTINGS[name]
+        fallback = SETTINGS[name] if name in SETTINGS else getattr(self.checkpoint.defaults, name)
         choices = getattr(shot, name), getattr(self.storyboard.defaults, name), fallback
         return next((value for value in choices if value is not None), None)
 
