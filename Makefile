@@ -27,7 +27,8 @@ fix: .venv/installed
 	$(BIN)/ruff format .
 
 tiny: .venv/installed
-	$(BIN)/python -m ursa_ray.model.tiny ursa_ray/checkpoint/tiny
+	$(BIN)/python jobs/train.py --config training/tiny.yaml
+	$(BIN)/python jobs/train.py --config training/tiny.yaml --export ursa_ray/checkpoint/tiny
 
 clean:
 	rm -rf .venv renders

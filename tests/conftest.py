@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
+# Before torch is imported: more threads than free cores make small networks many times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
 # The signatures of the model carry shapes; here, and only here, every call is checked against them.
 install_import_hook("ursa_ray.model", "beartype.beartype")
 

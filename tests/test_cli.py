@@ -60,7 +60,7 @@ def test_planning_loads_neither_torch_nor_ray():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("name", ["quickstart", "grizzly-minute", "extend-image", "extend-clip"])
+@pytest.mark.parametrize("name", ["quickstart", "shapes", "grizzly-minute", "extend-image", "extend-clip"])
 def test_every_shipped_storyboard_plans(run_command, name):
     code, out, _ = run_command("plan", STORYBOARDS / f"{name}.yaml", "--json")
     assert code == 0
@@ -188,7 +188,7 @@ BAD = {
     "a prompt over the limit": (
         HEAD + f"shots:\n  - {{id: one, prompt: {'bear ' * 200}, duration: 2s}}\n",
         4,
-        ["tokens", "at most 64", "Shorten"],
+        ["tokens", "at most 32", "Shorten"],
     ),
     "a model that is nowhere": (
         "version: 1\nmodel: ./weights\nshots:\n" + SHOT,

@@ -24,7 +24,7 @@ def snippets(language):
 def test_the_python_of_the_readme_runs(snippet):
     names = {}
     exec(snippet, names)
-    assert names["frames"].shape == (17, 64, 96, 3)
+    assert names["frames"].shape == (17, 48, 64, 3)
     assert names["longer"].shape == names["codes"].shape
 
 

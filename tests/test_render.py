@@ -235,8 +235,10 @@ def test_a_segment_is_conditioned_on_the_last_frames_its_parent_shows(tmp_path):
     codes = ursa.generate(
         "motion=5.0, the red square falls",
         num_inference_steps=4,
+        guidance_scale=child.guidance,
         video=np.stack(given),
         cond_noise_scale=0.1,
+        restore_condition=True,
         seed=child.seed,
     )
     np.testing.assert_array_equal(run.segments[child.key].array(), codes.numpy())

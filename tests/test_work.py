@@ -30,7 +30,7 @@ def test_a_segment_reports_every_step_and_then_its_codes_and_frames(worker, plan
     *steps, done = worker.run(Request(plan.segments[0], plan.fps))
     assert steps == [Step(plan.segments[0].key, step, 3) for step in (1, 2, 3)]
     assert isinstance(done, Done)
-    assert (done.codes.dtype, done.codes.shape) == (np.uint16, (5, 8, 12))
+    assert (done.codes.dtype, done.codes.shape) == (np.uint16, (5, 6, 8))
     assert len(list(read_mezzanine(worker._media / f"{done.frames_sha256}.mkv"))) == 17
 
 

@@ -130,6 +130,7 @@ class Worker:
             guidance_trunc=segment.guidance_trunc,
             flow_shift=segment.flow_shift,
             cond_noise_scale=segment.cond_noise,
+            restore_condition=segment.restore_condition,
             seed=segment.seed,
             max_prompt_length=segment.max_prompt_length,
             video=self._condition(request),

@@ -81,7 +81,7 @@ def test_an_image_model_makes_one_frame(goldens):
     [
         (
             {"colour": 1},
-            r"unknown key 'colour'\. Known: width, height, fps, frames, overlap, steps, guidance, max_prompt_length, tr",
+            r"unknown key 'colour'\. Known: width, height, fps, frames, overlap, steps, guidance, max_prompt_length",
         ),
         ({"width": 0}, r"width is 0, expected a positive whole number\.$"),
         ({"steps": 2.5}, r"steps is 2\.5, expected a positive whole number\.$"),

@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.random_checkpoint import write_random_checkpoint
 from ursa_ray.model import Ursa
 
 
@@ -22,6 +23,14 @@ def golden_folder():
     from tests.conftest import GOLDENS
 
     return GOLDENS
+
+
+@pytest.fixture(scope="session")
+def random_checkpoint(tmp_path_factory):
+    """A folder: 17 frames of 96x64 pixels, 10 steps, 64 tokens of text."""
+    folder = tmp_path_factory.mktemp("random") / "checkpoint"
+    write_random_checkpoint(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -270,8 +270,8 @@ def test_the_head_dimension_is_that_of_the_weights(folder, weights, head_dim):
     assert load_transformer(open_checkpoint(str(folder)), CPU, torch.float32).config.head_dim == 128
 
 
-def test_the_configured_head_dimension_stands_where_the_weights_have_it():
-    checkpoint = open_checkpoint("tiny")
+def test_the_configured_head_dimension_stands_where_the_weights_have_it(random_checkpoint):
+    checkpoint = open_checkpoint(str(random_checkpoint))
     transformer = load_transformer(checkpoint, CPU, torch.float32)
     assert transformer.config == checkpoint.transformer
     assert transformer.config.head_dim == 32

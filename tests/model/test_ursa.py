@@ -20,8 +20,8 @@ CASES = [
 
 
 @pytest.fixture(scope="session")
-def tiny():
-    return Ursa.from_pretrained("tiny", device="cpu")
+def small(random_checkpoint):
+    return Ursa.from_pretrained(str(random_checkpoint), device="cpu")
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,7 @@ def fsq(golden_folder):
 
 @pytest.fixture(scope="session")
 def clip():
-    """17 frames of 96 x 64 pixels, the default size of tiny."""
+    """17 frames of 96 x 64 pixels, the default size of `small`."""
     return np.random.default_rng(0).integers(0, 256, (17, 64, 96, 3), dtype=np.uint8)
 
 
@@ -119,18 +119,18 @@ def test_values_are_cut_to_bytes_not_rounded(ursa, golden):
 
 
 @pytest.mark.parametrize("num_frames", [1, 5, 17])
-def test_decoding_undoes_the_sizes_of_encoding(tiny, clip, num_frames):
-    codes = tiny.encode(clip[:num_frames])
+def test_decoding_undoes_the_sizes_of_encoding(small, clip, num_frames):
+    codes = small.encode(clip[:num_frames])
     assert codes.shape == ((num_frames - 1) // 4 + 1, 8, 12)
-    frames = tiny.decode(codes)
+    frames = small.decode(codes)
     assert frames.shape == (num_frames, 64, 96, 3)
-    assert tiny.encode(frames).shape == codes.shape
+    assert small.encode(frames).shape == codes.shape
 
 
-def test_tiny_has_sizes_of_its_own(tiny):
-    codes = tiny.generate("a bear")
+def test_a_model_has_sizes_of_its_own(small):
+    codes = small.generate("a bear")
     assert codes.shape == (5, 8, 12)
-    assert [step for step, _ in tiny.generate_steps("a bear")] == list(range(1, 11))
+    assert [step for step, _ in small.generate_steps("a bear")] == list(range(1, 11))
 
 
 def test_a_model_without_default_sizes_asks_for_them(ursa):
@@ -139,11 +139,11 @@ def test_a_model_without_default_sizes_asks_for_them(ursa):
 
 
 @pytest.mark.parametrize("num_frames", [1, 5])
-def test_a_condition_of_one_frame_is_an_image(tiny, clip, num_frames):
+def test_a_condition_of_one_frame_is_an_image(small, clip, num_frames):
     same = {"num_frames": num_frames, "num_inference_steps": 3, "cond_noise_scale": 0.2}
     for sampler in ("fast", "published"):
-        image = tiny.generate("a bear", image=clip[0], sampler=sampler, **same)
-        assert torch.equal(image, tiny.generate("a bear", video=clip[:1], sampler=sampler, **same))
+        image = small.generate("a bear", image=clip[0], sampler=sampler, **same)
+        assert torch.equal(image, small.generate("a bear", video=clip[:1], sampler=sampler, **same))
 
 
 def start_of(ursa, **options):
@@ -152,34 +152,34 @@ def start_of(ursa, **options):
     return codes
 
 
-def test_the_first_step_leaves_the_start_codes_and_only_it(tiny):
-    random = start_of(tiny, seed=3)
-    steps = dict(tiny.generate_steps("a bear", num_inference_steps=4, seed=3))
+def test_the_first_step_leaves_the_start_codes_and_only_it(small):
+    random = start_of(small, seed=3)
+    steps = dict(small.generate_steps("a bear", num_inference_steps=4, seed=3))
     assert torch.equal(steps[1], random)
     assert not torch.equal(steps[2], random)
     assert not torch.equal(steps[4], steps[3])
 
 
 @pytest.mark.parametrize("sampler", ["fast", "published"])
-def test_a_condition_replaces_the_first_latent_frames_of_the_start(tiny, clip, sampler):
-    random = start_of(tiny, sampler=sampler)
-    start = start_of(tiny, sampler=sampler, video=clip[:5])
-    assert torch.equal(start[:2], tiny.encode(clip[:5]))
+def test_a_condition_replaces_the_first_latent_frames_of_the_start(small, clip, sampler):
+    random = start_of(small, sampler=sampler)
+    start = start_of(small, sampler=sampler, video=clip[:5])
+    assert torch.equal(start[:2], small.encode(clip[:5]))
     assert torch.equal(start[2:], random[2:])
 
 
 @pytest.mark.parametrize("sampler", ["fast", "published"])
-def test_indices_place_both_ends_of_a_full_length_condition(tiny, clip, sampler):
-    random = start_of(tiny, sampler=sampler)
-    start = start_of(tiny, sampler=sampler, video=clip, cond_indices=[0, 4])
-    given = tiny.encode(clip)
+def test_indices_place_both_ends_of_a_full_length_condition(small, clip, sampler):
+    random = start_of(small, sampler=sampler)
+    start = start_of(small, sampler=sampler, video=clip, cond_indices=[0, 4])
+    given = small.encode(clip)
     assert torch.equal(start[[0, 4]], given[[0, 4]])
     assert torch.equal(start[1:4], random[1:4])
     assert not torch.equal(start[1:4], given[1:4])
 
 
-def test_no_indices_place_nothing(tiny, clip):
-    assert torch.equal(start_of(tiny, video=clip, cond_indices=[]), start_of(tiny))
+def test_no_indices_place_nothing(small, clip):
+    assert torch.equal(start_of(small, video=clip, cond_indices=[]), start_of(small))
 
 
 def test_a_noised_condition_is_partly_the_given_one(fsq, golden_folder):
@@ -193,22 +193,22 @@ def test_a_noised_condition_is_partly_the_given_one(fsq, golden_folder):
     assert kept[0] == 1 and 0 < kept[2] < kept[1] < 1 and kept[3] < 0.01
 
 
-def test_the_condition_is_resampled_in_the_end(tiny, clip):
+def test_the_condition_is_resampled_in_the_end(small, clip):
     """As published, nothing is clamped: with random weights no condition survives."""
-    codes = tiny.generate("a bear", video=clip, num_inference_steps=4)
-    assert (codes == tiny.encode(clip)).float().mean() < 0.05
+    codes = small.generate("a bear", video=clip, num_inference_steps=4)
+    assert (codes == small.encode(clip)).float().mean() < 0.05
 
 
 @pytest.mark.parametrize("sampler", ["fast", "published"])
-def test_a_seed_decides_the_codes(tiny, sampler):
-    once, again, other = (tiny.generate("a bear", seed=seed, sampler=sampler) for seed in (5, 5, 6))
+def test_a_seed_decides_the_codes(small, sampler):
+    once, again, other = (small.generate("a bear", seed=seed, sampler=sampler) for seed in (5, 5, 6))
     assert torch.equal(once, again)
     assert (once == other).float().mean() < 0.1
 
 
-def test_prompts_and_negative_prompts_matter(tiny):
+def test_prompts_and_negative_prompts_matter(small):
     codes = [
-        tiny.generate(*texts, num_inference_steps=4)
+        small.generate(*texts, num_inference_steps=4)
         for texts in (("a bear",), ("a house",), ("a bear", "blurry"), ("a bear", ""))
     ]
     assert torch.equal(codes[0], codes[3])
@@ -216,40 +216,40 @@ def test_prompts_and_negative_prompts_matter(tiny):
     assert not torch.equal(codes[0], codes[2])
 
 
-def test_a_generator_decides_the_codes_of_the_fast_sampler(tiny):
+def test_a_generator_decides_the_codes_of_the_fast_sampler(small):
     generator = torch.Generator().manual_seed(1)
-    first, second = (tiny.generate("a bear", generator=generator, seed=9) for _ in range(2))
-    again = tiny.generate("a bear", generator=torch.Generator().manual_seed(1))
+    first, second = (small.generate("a bear", generator=generator, seed=9) for _ in range(2))
+    again = small.generate("a bear", generator=torch.Generator().manual_seed(1))
     assert torch.equal(first, again)
     assert not torch.equal(first, second)
 
 
 @pytest.mark.parametrize("sampler", ["fast", "published"])
 @pytest.mark.parametrize("scale", [1, 0.5, 0])
-def test_without_guidance_the_negative_prompt_does_not_matter(tiny, sampler, scale):
+def test_without_guidance_the_negative_prompt_does_not_matter(small, sampler, scale):
     same = {"sampler": sampler, "num_inference_steps": 4}
-    blurry = tiny.generate("a bear", "blurry", guidance_scale=scale, **same)
-    assert torch.equal(blurry, tiny.generate("a bear", "", guidance_scale=scale, **same))
-    assert torch.equal(blurry, tiny.generate("a bear", guidance_scale=1, **same))
-    assert not torch.equal(blurry, tiny.generate("a bear", "blurry", **same))
+    blurry = small.generate("a bear", "blurry", guidance_scale=scale, **same)
+    assert torch.equal(blurry, small.generate("a bear", "", guidance_scale=scale, **same))
+    assert torch.equal(blurry, small.generate("a bear", guidance_scale=1, **same))
+    assert not torch.equal(blurry, small.generate("a bear", "blurry", **same))
 
 
-def test_guidance_that_never_acts_gives_the_codes_of_no_guidance(tiny):
-    truncated = tiny.generate("a bear", "blurry", guidance_trunc=0, num_inference_steps=6)
-    assert torch.equal(truncated, tiny.generate("a bear", guidance_scale=1, num_inference_steps=6))
+def test_guidance_that_never_acts_gives_the_codes_of_no_guidance(small):
+    truncated = small.generate("a bear", "blurry", guidance_trunc=0, num_inference_steps=6)
+    assert torch.equal(truncated, small.generate("a bear", guidance_scale=1, num_inference_steps=6))
 
 
-def test_the_shift_of_the_checkpoint_is_the_default(tiny):
-    default = tiny.generate("a bear", num_inference_steps=6)
-    assert torch.equal(default, tiny.generate("a bear", num_inference_steps=6, flow_shift=3))
-    assert not torch.equal(default, tiny.generate("a bear", num_inference_steps=6, flow_shift=1))
+def test_the_shift_of_the_checkpoint_is_the_default(small):
+    default = small.generate("a bear", num_inference_steps=6)
+    assert torch.equal(default, small.generate("a bear", num_inference_steps=6, flow_shift=3))
+    assert not torch.equal(default, small.generate("a bear", num_inference_steps=6, flow_shift=1))
 
 
 @pytest.mark.parametrize("sampler", ["fast", "published"])
 @pytest.mark.parametrize("shift", [0.1, 0.7, 2.7])
-def test_an_unusual_shift_still_rests_in_its_first_step(golden_folder, tiny, tmp_path, sampler, shift):
+def test_an_unusual_shift_still_rests_in_its_first_step(golden_folder, small, tmp_path, sampler, shift):
     """Its exact time 0 matters most for exponents below 1, where beta has no slope at 0."""
-    half = copy_of(tiny.checkpoint.folder, tmp_path, "scheduler/scheduler_config.json", alpha=0.5, c=6.0)
+    half = copy_of(small.checkpoint.folder, tmp_path, "scheduler/scheduler_config.json", alpha=0.5, c=6.0)
     start = [
         start_of(Ursa.from_pretrained(str(half), device="cpu"), sampler=sampler, flow_shift=other)
         for other in (shift, 3.0)
@@ -258,8 +258,8 @@ def test_an_unusual_shift_still_rests_in_its_first_step(golden_folder, tiny, tmp
 
 
 @pytest.mark.parametrize("path", [{}, {"alpha": None, "c": None}], ids=["metric", "mixture"])
-def test_from_every_step_a_run_goes_on_to_the_same_codes(tiny, tmp_path, clip, path):
-    folder = copy_of(tiny.checkpoint.folder, tmp_path, "scheduler/scheduler_config.json", **path)
+def test_from_every_step_a_run_goes_on_to_the_same_codes(small, tmp_path, clip, path):
+    folder = copy_of(small.checkpoint.folder, tmp_path, "scheduler/scheduler_config.json", **path)
     ursa = Ursa.from_pretrained(str(folder), device="cpu")
     same = {"num_inference_steps": 6, "seed": 11, "video": clip[:5], "cond_noise_scale": 0.1}
     steps = list(ursa.generate_steps("a bear", "blurry", **same))
@@ -376,9 +376,9 @@ BAD_OPTIONS = {
 
 
 @pytest.mark.parametrize(("options", "message"), BAD_OPTIONS.values(), ids=BAD_OPTIONS)
-def test_a_bad_option_is_refused_by_its_name(tiny, options, message):
+def test_a_bad_option_is_refused_by_its_name(small, options, message):
     with pytest.raises(OptionError, match=message):
-        tiny.generate("a bear", **options)
+        small.generate("a bear", **options)
 
 
 @pytest.mark.parametrize(
@@ -391,8 +391,8 @@ def test_a_bad_option_is_refused_by_its_name(tiny, options, message):
         {"seed": 2**64 - 1, "sampler": "published"},
     ],
 )
-def test_what_stands_for_a_good_option_is_taken(tiny, options):
-    assert tiny.generate("a bear", num_inference_steps=2, **options).shape[1:] == (8, 12)
+def test_what_stands_for_a_good_option_is_taken(small, options):
+    assert small.generate("a bear", num_inference_steps=2, **options).shape[1:] == (8, 12)
 
 
 @pytest.mark.parametrize("condition", ["image", "video"])
@@ -404,34 +404,34 @@ def test_an_image_model_refuses_conditions(golden_folder, condition):
 
 
 @pytest.mark.parametrize(("code", "found"), [(-1, "-1 to 5"), (1000, "5 to 1000")])
-def test_codes_of_another_model_are_not_decoded(tiny, code, found):
+def test_codes_of_another_model_are_not_decoded(small, code, found):
     codes = torch.full((1, 8, 12), 5)
     codes[0, 0, 0] = code
     with pytest.raises(OptionError, match=rf"^codes are {found}, expected 0 to 999\.$"):
-        tiny.decode(codes)
+        small.decode(codes)
 
 
 @pytest.mark.parametrize("frames", [black(64, 96), black(1, 64, 96, 4), black(64, 96, 3, dtype=np.int64), "bear.png"])
-def test_what_is_no_frames_is_not_encoded(tiny, frames):
+def test_what_is_no_frames_is_not_encoded(small, frames):
     with pytest.raises(OptionError, match=r"^frames are .*, expected uint8 \(frames, height, width, 3\) or"):
-        tiny.encode(frames)
+        small.encode(frames)
 
 
-def test_frames_of_a_size_between_are_not_encoded(tiny):
+def test_frames_of_a_size_between_are_not_encoded(small):
     with pytest.raises(OptionError, match=r"^height is 60, expected a multiple of 8\. Nearest: 56 or 64\.$"):
-        tiny.encode(black(60, 96, 3))
+        small.encode(black(60, 96, 3))
 
 
-def test_frames_that_cannot_be_written_to_are_encoded(tiny, clip):
+def test_frames_that_cannot_be_written_to_are_encoded(small, clip):
     frozen = clip.copy()
     frozen.flags.writeable = False
-    assert torch.equal(tiny.encode(frozen), tiny.encode(clip))
+    assert torch.equal(small.encode(frozen), small.encode(clip))
 
 
-def test_gradients_are_never_kept(tiny, clip):
-    assert not tiny.generate("a bear", num_inference_steps=2).requires_grad
+def test_gradients_are_never_kept(small, clip):
+    assert not small.generate("a bear", num_inference_steps=2).requires_grad
     assert torch.is_grad_enabled()
-    for _ in tiny.generate_steps("a bear", num_inference_steps=2):
+    for _ in small.generate_steps("a bear", num_inference_steps=2):
         assert torch.is_grad_enabled()
 
 

@@ -1,9 +1,10 @@
 """Storyboards as values, and checkpoints to plan them with: planning reads no file."""
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
-from ursa_ray.checkpoint import Checkpoint, open_checkpoint
+from ursa_ray.checkpoint import Checkpoint, Defaults, open_checkpoint
 from ursa_ray.plan import Plan, plan_storyboard
 from ursa_ray.storyboard import Storyboard
 
@@ -16,9 +17,11 @@ def released(name: str = "BAAI/URSA-1.7B-FSQ320") -> Checkpoint:
 
 
 def tiny(**defaults: Any) -> Checkpoint:
-    """17 frames with an overlap of 5, 96x64 at 12 frames a second, 64 tokens."""
+    """The built-in model with sizes that stay when it is trained again."""
     checkpoint = open_checkpoint("tiny")
-    return replace(checkpoint, defaults=replace(checkpoint.defaults, **defaults))
+    sizes = {"width": 96, "height": 64, "fps": Fraction(12), "frames": 17, "overlap": 5, "steps": 10}
+    sizes |= {"guidance": 7.0, "max_prompt_length": 64, "trained_sizes": ((96, 64),)}
+    return replace(checkpoint, defaults=Defaults(**sizes | defaults))
 
 
 def board(*shots: dict[str, Any], **top: Any) -> Storyboard:

@@ -23,6 +23,7 @@ def segment(number, parent, flops):
         guidance_trunc=0.9,
         flow_shift=None,
         cond_noise=0.1,
+        restore_condition=True,
         max_prompt_length=64,
         seed=1,
         condition=None if parent is None else ParentCondition(f"k{parent}", 12, 17),

@@ -91,6 +91,14 @@ def test_the_overlap_and_its_noise_change_the_keys_of_what_follows_frames_alone(
         assert same == [True, False, False, False, True]
 
 
+def test_the_way_of_joining_changes_the_keys_of_what_has_a_condition_alone():
+    shots = ({"frames": 60}, {"image": "a.png"})
+    restored, published = plan_of(*shots), plan_of(*shots, segment={"join": "published"})
+    assert [segment.restore_condition for segment in restored.segments] == [False, True, True]
+    assert [segment.restore_condition for segment in published.segments] == [False, False, False]
+    assert [a == b for a, b in zip(keys(restored), keys(published), strict=True)] == [True, False, False]
+
+
 def test_the_frame_rate_matters_to_given_clips_alone():
     before, after = keys_by_shot(plan_of(*CHAIN)), keys_by_shot(plan_of(*CHAIN, video={"fps": 24}))
     assert {shot for shot in before if before[shot] != after[shot]} == {"s2"}

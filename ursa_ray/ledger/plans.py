@@ -38,6 +38,7 @@ _RANGE = pa.list_(pa.int64(), 2)
 _ARROW = {
     str: pa.string(),
     int: pa.int64(),
+    bool: pa.bool_(),
     float: pa.float64(),
     float | None: pa.float64(),
     tuple[int, int]: _RANGE,

@@ -8,7 +8,7 @@ One legend for the axes in the signatures of this package:
     b       prompts of one sequence: conditional, then unconditional
     n       positions of a sequence, or tokens that are worked on together
     p       text positions
-    t h w   latent frames, rows and columns of codes
+    t h w   latent frames, rows and columns of codes; t_given are those of a condition
     c       channels; frames, height, width and images are of pixels
     d       width of the transformer, or of one attention head
     k       codes of the codebook

@@ -29,15 +29,24 @@ class FiniteScalarQuantizer:
     def dim(self) -> int:
         return len(self.levels)
 
-    def quantize(self, vectors: Float[Tensor, "*grid e"]) -> Int64[Tensor, "*grid"]:
-        """Unbounded vectors to codes."""
-        levels, half_widths, basis = self._constants(vectors.device)
+    def bound(self, vectors: Float[Tensor, "*grid e"]) -> Float32[Tensor, "*grid e"]:
+        """Unbounded vectors to digits q_j before rounding; differentiable."""
+        levels, _, _ = self._constants(vectors.device)
         radius = (levels - 1) * _STRETCH / 2
         # Rounding has whole numbers as its steps: an even number of them is centred on a half.
         offset = torch.where(levels % 2 == 0, 0.5, 0.0)
         # fp32: near the edge of a level, half precision would choose another code.
-        bounded = torch.tanh(vectors.float() + torch.atanh(offset / radius)) * radius - offset
-        return ((bounded.round().long() + half_widths) * basis).sum(-1)
+        return torch.tanh(vectors.float() + torch.atanh(offset / radius)) * radius - offset
+
+    def quantize(self, vectors: Float[Tensor, "*grid e"]) -> Int64[Tensor, "*grid"]:
+        """Unbounded vectors to codes."""
+        _, half_widths, basis = self._constants(vectors.device)
+        return ((self.bound(vectors).round().long() + half_widths) * basis).sum(-1)
+
+    def scale(self, digits: Float[Tensor, "*grid e"]) -> Float[Tensor, "*grid e"]:
+        """Digits q_j, whole or not, to the vectors q_j / w_j that they stand for."""
+        _, half_widths, _ = self._constants(digits.device)
+        return digits / half_widths
 
     def dequantize(self, codes: Int64[Tensor, "*grid"]) -> Float32[Tensor, "*grid e"]:
         """Codes in [0, num_codes) to vectors in [-1, 1]."""

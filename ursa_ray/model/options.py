@@ -25,6 +25,7 @@ class Options:
         video: uint8 (frames, h, w, 3), the first frames.
         cond_indices: latent frames of `image` or `video` to keep, at the same index; all of them if None.
         cond_noise_scale: how far in [0, 1) the condition is taken back towards noise.
+        restore_condition: put the condition's own codes back at the end; published results keep what became of them.
         seed: decides all draws, unless `generator` is given.
         sampler: "fast", or "published" for the published draws and arithmetic.
     """
@@ -40,6 +41,7 @@ class Options:
     video: Any = None
     cond_indices: tuple[int, ...] | None = None
     cond_noise_scale: float = 0.0
+    restore_condition: bool = False
     seed: int = 0
     generator: torch.Generator | None = None
     sampler: Literal["fast", "published"] = "fast"
@@ -105,6 +107,8 @@ def _typed(name: str, value: Any) -> Any:
         if not isinstance(value, list | tuple | range) or not all(map(_is_whole, value)):
             raise OptionError(f"cond_indices are {value!r}, expected whole numbers such as (0, 12).")
         return tuple(int(index) for index in value)
+    if name == "restore_condition" and not isinstance(value, bool):
+        raise OptionError(f"restore_condition is {value!r}, expected True or False.")
     if name == "sampler" and value not in ("fast", "published"):
         raise OptionError(f"sampler is {value!r}, expected 'fast' or 'published'.")
     if name == "generator" and not isinstance(value, torch.Generator):

@@ -96,11 +96,11 @@ class Transformer(nn.Module):
     def forward(
         self,
         prompts: Int64[Tensor, "b p"],
-        codes: Int64[Tensor, " tokens"],
+        codes: Int64[Tensor, "... tokens"],
         rotary: Float[Tensor, "2 n pairs"],
     ) -> Float[Tensor, "b tokens d"]:
-        """Hidden rows that score `codes`, which all prompts share."""
-        begin = codes.new_tensor([self.config.bov_token_id])
-        visual = torch.cat([begin, codes + self.config.lm_vocab_size]).expand(len(prompts), -1)
-        hidden = self.model(torch.cat([prompts, visual], dim=1), rotary)
-        return hidden[:, -(len(codes) + 1) : -1]
+        """Hidden rows that score `codes`: those of each prompt, (b, tokens), or (tokens,) that all prompts share."""
+        visual = (codes + self.config.lm_vocab_size).expand(len(prompts), -1)
+        begin = visual.new_full((len(prompts), 1), self.config.bov_token_id)
+        hidden = self.model(torch.cat([prompts, begin, visual], dim=1), rotary)
+        return hidden[:, -(visual.shape[1] + 1) : -1]

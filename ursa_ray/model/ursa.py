@@ -20,6 +20,7 @@ from ursa_ray.model.sampling import FastSampler, PublishedSampler, Sampler
 from ursa_ray.model.transformer import Transformer
 
 Codes = Int64[Tensor, "t h w"]
+Condition = Int64[Tensor, "t_given h w"]
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
@@ -114,11 +115,15 @@ class Ursa:
         ids = torch.tensor([self.text.encode(text, o.max_prompt_length) for text in prompts], device=self.device)
         denoiser = Denoiser(self.transformer, ids, grid, guidance)
         sampler = self._sampler(o, time_grid(num_steps, shift))
-        first, codes = (0, self._start(sampler, grid, o)) if resume is None else self._resumed(resume, grid, o)
+        condition = self._condition(o)
+        given = None if condition is None else self.encode(condition)
+        first, codes = (0, self._start(sampler, grid, given, o)) if resume is None else self._resumed(resume, grid, o)
         if first == num_steps:
             yield first, codes
         for step in range(first, num_steps):
             codes = sampler.step(codes.flatten(), step, denoiser).view(grid)
+            if o.restore_condition and given is not None and step + 1 == num_steps:
+                codes = _put(codes, given, o)
             yield step + 1, codes
 
     @torch.no_grad()
@@ -187,21 +192,13 @@ class Ursa:
     def _path(self, dtype: torch.dtype) -> Path:
         return build_path(self.checkpoint.path, self.codebook.to(dtype))
 
-    def _start(self, sampler: Sampler, grid: tuple[int, int, int], o: Options) -> Codes:
+    def _start(self, sampler: Sampler, grid: tuple[int, int, int], given: Condition | None, o: Options) -> Codes:
         codes = sampler.start(grid[0] * grid[1] * grid[2]).view(grid)
-        condition = self._condition(o)
-        if condition is None:
+        if given is None:
             return codes
-        given = self.encode(condition)
         if o.cond_noise_scale > 0:
             given = sampler.noise(given.flatten(), 1 - o.cond_noise_scale).view(given.shape)
-        indices = list(range(len(given)) if o.cond_indices is None else o.cond_indices)
-        if any(not 0 <= index < len(given) for index in indices):
-            raise OptionError(
-                f"cond_indices are {indices}, expected 0 to {len(given) - 1}: the condition's latent frames."
-            )
-        codes[indices] = given[indices]
-        return codes
+        return _put(codes, given, o)
 
     def _condition(self, o: Options) -> np.ndarray | None:
         """Frames that a generation begins with, uint8 (frames, height, width, 3)."""
@@ -227,6 +224,16 @@ class Ursa:
                 f"expected step 0 to {num_steps} with codes {grid}."
             )
         return step, codes.to(self.device)
+
+
+def _put(codes: Codes, given: Condition, o: Options) -> Codes:
+    """The codes of a condition, all or those of `cond_indices`, at their places."""
+    indices = list(range(len(given)) if o.cond_indices is None else o.cond_indices)
+    if any(not 0 <= index < len(given) for index in indices):
+        raise OptionError(f"cond_indices are {indices}, expected 0 to {len(given) - 1}: the condition's latent frames.")
+    codes = codes.clone()
+    codes[indices] = given[indices]
+    return codes
 
 
 def _frames(name: str, array: np.ndarray, expected: tuple[int | None, ...]) -> np.ndarray:

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class VideoTokenizer(nn.Module):
-    """Pixels of clips to codes and back. Gradients are not of use here: call it under `torch.no_grad`."""
+    """Pixels of clips to codes and back. Codes have no gradient; training goes through `latents` and `pixels`."""
 
     def __init__(self, config: VideoTokenizerConfig):
         super().__init__()
@@ -67,7 +67,7 @@ class VideoTokenizer(nn.Module):
         if num_frames <= size:
             check_size("the number of frames", num_frames, self.temporal_stride, first=1)
         tiles = whole_tiles(num_frames, size, step=size - 1, kind="frames")
-        return torch.cat([self._encode_tile(pixels[:, :, tile]) for tile in tiles], dim=1)
+        return torch.cat([self.quantizer.quantize(self.latents(pixels[:, :, tile])) for tile in tiles], dim=1)
 
     def decode(self, codes: Int64[Tensor, "b t h w"]) -> Float[Tensor, "b 3 frames height width"]:
         """Codes to pixels, in [-1, 1] before clamping.
@@ -76,20 +76,20 @@ class VideoTokenizer(nn.Module):
         """
         size = (self.config.sample_frames - 1) // self.temporal_stride + 1
         tiles = whole_tiles(codes.shape[1], size, step=size, kind="latent frames")
-        first, *rest = [self._decode_tile(codes[:, tile]) for tile in tiles]
+        first, *rest = [self.pixels(self.quantizer.dequantize(codes[:, tile])) for tile in tiles]
         return torch.cat([first, *(pixels[:, :, 1:] for pixels in rest)], dim=2)
 
-    def _encode_tile(self, pixels: Float[Tensor, "b c frames height width"]) -> Int64[Tensor, "b t h w"]:
+    def latents(self, pixels: Float[Tensor, "b c frames height width"]) -> Float[Tensor, "b t h w e"]:
+        """Unbounded vectors of one tile, before quantisation."""
         patch_size = self.config.patch_size
         pixels = repeat_first(pixels.to(self.quant_conv.weight.dtype), patch_size - 1)
-        latents = self.quant_conv(self.encoder(patch(pixels, patch_size)))
-        return self.quantizer.quantize(rearrange(latents, "b e t h w -> b t h w e"))
+        return rearrange(self.quant_conv(self.encoder(patch(pixels, patch_size))), "b e t h w -> b t h w e")
 
-    def _decode_tile(self, codes: Int64[Tensor, "b t h w"]) -> Float[Tensor, "b c frames height width"]:
+    def pixels(self, vectors: Float[Tensor, "b t h w e"]) -> Float[Tensor, "b c frames height width"]:
+        """Pixels of one tile from vectors of the codebook, or between them."""
         patch_size = self.config.patch_size
-        latents = self.quantizer.dequantize(codes).to(self.post_quant_conv.weight.dtype)
-        latents = self.post_quant_conv(rearrange(latents, "b t h w e -> b e t h w"))
-        return unpatch(self.decoder(latents), patch_size)[:, :, patch_size - 1 :]
+        vectors = rearrange(vectors.to(self.post_quant_conv.weight.dtype), "b t h w e -> b e t h w")
+        return unpatch(self.decoder(self.post_quant_conv(vectors)), patch_size)[:, :, patch_size - 1 :]
 
 
 def whole_tiles(num_frames: int, size: int, step: int, kind: str) -> list[slice]:

@@ -21,6 +21,7 @@ class Frame:
     frames: int
     overlap: int
     cond_noise: float
+    restore_condition: bool
 
 
 def resolve_frame(storyboard: Storyboard, checkpoint: Checkpoint) -> Frame:
@@ -54,6 +55,7 @@ def resolve_frame(storyboard: Storyboard, checkpoint: Checkpoint) -> Frame:
         frames=frames,
         overlap=overlap,
         cond_noise=COND_NOISE if segment.cond_noise is None else segment.cond_noise,
+        restore_condition=segment.join != "published",
     )
 
 

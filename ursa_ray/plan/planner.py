@@ -107,6 +107,7 @@ class _Planner:
             flow_shift=self._setting(shot, "flow_shift"),
             # As published: an image conditions as it is, frames of a video are noised.
             cond_noise=frame.cond_noise if isinstance(condition, ParentCondition | ClipCondition) else 0.0,
+            restore_condition=frame.restore_condition and condition is not None,
             max_prompt_length=max_prompt_length,
             seed=_seed(self._setting(shot, "seed"), shot.id, index),
             condition=condition,

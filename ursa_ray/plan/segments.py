@@ -78,6 +78,7 @@ class Segment:
     guidance_trunc: float
     flow_shift: float | None
     cond_noise: float
+    restore_condition: bool
     max_prompt_length: int
     seed: int
     condition: Condition | None
@@ -109,6 +110,7 @@ class Segment:
                 "guidance_trunc",
                 "flow_shift",
                 "cond_noise",
+                "restore_condition",
                 "max_prompt_length",
                 "seed",
             )

@@ -1,0 +1,144 @@
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+from ursa_ray.model import Ursa
+from ursa_ray.training.config import Config
+from ursa_ray.training.export import export
+from ursa_ray.training.loop import newest_state
+from ursa_ray.training.randomness import LOOKING, Draws
+from ursa_ray.training.stages import from_scratch, run, transformer_task, work
+
+
+def weights(folder):
+    return torch.load(newest_state(folder), weights_only=True)["module"]
+
+
+def changed(config: Config, **values) -> Config:
+    return Config.model_validate(config.model_dump() | values)
+
+
+@pytest.fixture
+def trained(config) -> Config:
+    run(config)
+    return config
+
+
+def test_a_run_leaves_curves_pictures_shards_and_states(trained):
+    output = trained.output
+    for stage, last in (("tokenizer", 4), ("transformer", 6)):
+        with (output / stage / "curve.csv").open() as lines:
+            rows = list(csv.DictReader(lines))
+        assert [int(row["step"]) for row in rows] == list(range(2, last + 1, 2))
+        assert all(float(row["loss"]) > 0 for row in rows)
+        assert (output / stage / "looks" / f"{last:06d}.png").exists()
+    assert len(list((output / "shards").glob("*.parquet"))) == 2
+
+
+def test_an_exported_run_loads_and_makes_clips(trained, tmp_path):
+    assert export(trained, tmp_path / "model") == 6
+    ursa = Ursa.from_pretrained(str(tmp_path / "model"))
+    assert (ursa.checkpoint.defaults.steps, ursa.checkpoint.defaults.guidance) == (4, 3.0)
+    frames = ursa.decode(ursa.generate("motion=3.0, a red square moves up", seed=1))
+    assert frames.shape == (9, 24, 32, 3) and frames.dtype == np.uint8
+
+
+def test_a_fine_tuned_model_keeps_all_but_its_transformer(trained, tmp_path):
+    export(trained, tmp_path / "model")
+    options = {"checkpoint": str(tmp_path / "model"), "output": tmp_path / "tuned", "tokenizer": None, "decoder": None}
+    tuned = changed(trained, **options)
+    run(tuned)
+    assert export(tuned, tmp_path / "new") == 6
+    assert Ursa.from_pretrained(str(tmp_path / "new")).checkpoint.defaults.steps == 4
+    before, after = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "model", tmp_path / "new")
+    )
+    differs = [str(name) for name in before if before[name] != after[name]]
+    assert before.keys() == after.keys()
+    assert differs == ["transformer/diffusion_pytorch_model.safetensors"]
+
+
+@pytest.mark.parametrize("stage", ["tokenizer", "transformer"])
+def test_a_resumed_run_has_the_weights_of_an_undisturbed_one(config, tmp_path, stage):
+    run(config)
+    undisturbed = weights(config.output / stage)
+    again = changed(config, output=tmp_path / "again")
+    stop_after(again, stage, num_steps=2 if stage == "tokenizer" else 3)
+    run(again)
+    resumed = weights(again.output / stage)
+    assert all(torch.equal(undisturbed[name], resumed[name]) for name in undisturbed)
+
+
+def stop_after(config: Config, stage: str, num_steps: int) -> None:
+    """Leave the state of a run that was stopped: the last one saved before the end."""
+    run(config)
+    states = sorted((config.output / stage / "states").glob("*.pt"))
+    assert [int(state.stem) for state in states][-2] == num_steps
+    states[-1].unlink()
+
+
+def test_another_seed_gives_other_weights(config, tmp_path):
+    run(config)
+    other = changed(config, output=tmp_path / "other", seed=4)
+    run(other)
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert not torch.equal(weights(config.output / "transformer")[name], weights(other.output / "transformer")[name])
+
+
+def test_two_processes_stay_together_and_learn_from_both(config, tmp_path):
+    run(config)
+    pair = changed(config, output=tmp_path / "pair", processes=2)
+    run(pair)
+    alone, both = weights(config.output / "transformer"), weights(pair.output / "transformer")
+    assert both.keys() == alone.keys()
+    assert not torch.equal(both["lm_head.weight"], alone["lm_head.weight"])
+
+
+def test_training_the_decoder_alone_keeps_the_codes(config):
+    run(config)
+    schedule = {"steps": 3, "batch": 1, "warmup": 0, "noise_until": 0.0, "spread": 0.0, "idempotence_from": 0.0}
+    run(changed(config, decoder=schedule))
+    before, after = weights(config.output / "tokenizer"), torch.load(newest_state(config.output / "decoder"))["module"]
+    means = torch.load(newest_state(config.output / "tokenizer"))["mean"]
+    moved = {name for name in before if not torch.equal(means[f"module.{name}"], after[name])}
+    assert moved and all(name.startswith(("decoder.", "post_quant_conv.")) for name in moved)
+
+
+def test_what_is_done_is_not_done_again(trained):
+    file = newest_state(trained.output / "transformer")
+    before = file.stat().st_mtime_ns
+    run(trained)
+    assert file.stat().st_mtime_ns == before
+
+
+def test_the_transformer_learns_a_tiny_subset(config):
+    """Cross entropy under 1.0 nats, mean of all tokens: uniform guessing over 12 codes is 2.48."""
+    small = changed(config, transformer={"steps": 300, "batch": 8, "warmup": 5, "save_every": 300, "look_every": 300})
+    work(small)
+    with (small.output / "transformer" / "curve.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert float(rows[0]["mean"]) > 1.5
+    assert float(rows[-1]["mean"]) < 1.0
+
+
+def test_a_tenth_of_the_prompts_is_dropped_and_a_tenth_has_no_motion(config):
+    run(changed(config, transformer=None))
+    parts = from_scratch(config)
+    task = transformer_task(config, parts, config.output / "shards")
+    prompts = task.prompts(torch.zeros(20_000, dtype=torch.int64), torch.Generator().manual_seed(0))
+    motion = parts.text.encode("motion", 1)[0]
+    assert float((prompts == 0).all(1).float().mean()) == pytest.approx(0.1, abs=0.01)
+    assert float((prompts == motion).any(1).float().mean()) == pytest.approx(0.9 * 0.9, abs=0.01)
+
+
+def test_the_gap_of_an_untrained_model_is_zero(config):
+    run(changed(config, transformer=None))
+    parts = from_scratch(config)
+    task = transformer_task(config, parts, config.output / "shards")
+    with torch.no_grad():
+        figures = task.gate.figures(parts.transformer, Draws(0, LOOKING, 0))
+    assert figures["t30_right"] == pytest.approx(np.log(12), abs=1e-4)
+    assert figures["t30_direction_gap"] == pytest.approx(0, abs=1e-4)

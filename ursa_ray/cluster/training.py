@@ -1,0 +1,38 @@
+"""Training by Ray Train: the same worker, wherever the cluster has room."""
+
+from pathlib import Path
+
+from ray.train import RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from ursa_ray.cluster.connection import connected
+from ursa_ray.training.config import Config
+from ursa_ray.training.launch import prepared
+from ursa_ray.training.stages import work
+
+
+def train_on_cluster(config: Config, address: str | None) -> None:
+    """Run all stages of `config` by Ray Train and wait. All nodes must see the output folder.
+
+    Raises:
+        ReplicaError: there is no cluster at `address`, or none can be started.
+    """
+    config = _with_absolute_paths(config)
+    on_gpu = config.device == "cuda"
+    with connected(address, num_cpus=config.processes):
+        TorchTrainer(
+            lambda: prepared(work, config),
+            torch_config=TorchConfig(backend="nccl" if on_gpu else "gloo"),
+            scaling_config=ScalingConfig(num_workers=config.processes, use_gpu=on_gpu),
+            run_config=RunConfig(storage_path=str(config.output / "ray")),
+        ).fit()
+
+
+def _with_absolute_paths(config: Config) -> Config:
+    """Workers have working folders of their own."""
+    changes: dict[str, object] = {"output": config.output.resolve()}
+    if isinstance(config.shards.source, Path):
+        changes["shards"] = config.shards.model_copy(update={"source": config.shards.source.resolve()})
+    if config.checkpoint is not None and Path(config.checkpoint).is_dir():
+        changes["checkpoint"] = str(Path(config.checkpoint).resolve())
+    return config.model_copy(update=changes)

@@ -1,0 +1,58 @@
+"""One worker function, run in this process or in several of this machine; `ursa_ray.cluster` runs it by Ray Train."""
+
+import logging
+import multiprocessing
+import os
+import socket
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import wait
+
+import torch
+import torch.distributed as dist
+from torch.multiprocessing.spawn import spawn
+
+from ursa_ray.training.config import Config
+
+Worker = Callable[[Config], None]
+
+
+def launch(worker: Worker, config: Config) -> None:
+    """Run `worker` in `config.processes` processes and wait. A worker finds its team by `Team.here`."""
+    if config.processes == 1:
+        prepared(worker, config)
+    else:
+        spawn(_member, (worker, config, _free_port()), nprocs=config.processes)
+
+
+def prepared(worker: Worker, config: Config) -> None:
+    """Run `worker` with the log and the threads of `config`."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    torch.set_num_threads(config.threads)
+    worker(config)
+
+
+def _member(rank: int, worker: Worker, config: Config, port: int) -> None:
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    backend = "nccl" if config.device == "cuda" else "gloo"
+    if config.device == "cuda":
+        torch.cuda.set_device(rank)
+    dist.init_process_group(backend, f"tcp://127.0.0.1:{port}", rank=rank, world_size=config.processes)
+    try:
+        prepared(worker, config)
+    finally:
+        dist.destroy_process_group()
+
+
+def _leave_with_parent() -> None:
+    """Members would go on without the process that a user stopped."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
