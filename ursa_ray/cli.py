@@ -28,8 +28,8 @@ class Device(StrEnum):
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 something of ours went wrong; 2 bad input; "
-    "3 some shots failed, the rest is committed; 4 the run is damaged or in use; "
-    "5 the film could not be encoded; 6 no replica could be had; "
+    "3 some shots failed, the rest is committed; 4 the run is damaged; "
+    "5 the film could not be encoded; 6 no replica could be had; 7 another render works on the run; "
     "130 interrupted (Ctrl-C or SIGTERM), what is committed is safe."
 )
 
@@ -42,7 +42,7 @@ app = typer.Typer(
 )
 
 StoryboardPath = Annotated[Path, typer.Argument(metavar="STORYBOARD", help="YAML file that says what to film.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a render.")]
+RunUrl = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a render.")]
 AsJson = Annotated[bool, typer.Option("--json", help="End standard output with one line that holds one JSON object.")]
 
 
@@ -63,7 +63,7 @@ def plan(storyboard: StoryboardPath, as_json: AsJson = False) -> None:
 def render(
     storyboard: StoryboardPath,
     run: Annotated[
-        Path | None, typer.Option(help="Folder of the render.", show_default="renders/<storyboard's name>")
+        str | None, typer.Option(help="Folder of the render.", show_default="renders/<storyboard's name>")
     ] = None,
     replicas: Annotated[
         int | None,
@@ -83,7 +83,7 @@ def render(
 ) -> None:
     """Make the film, or go on making it: what is committed in the run is never generated again."""
     from ursa_ray.console import listener
-    from ursa_ray.ledger import Run
+    from ursa_ray.ledger import Run, open_store
     from ursa_ray.model import check_weights
     from ursa_ray.prepare import prepare
     from ursa_ray.render import render as make
@@ -92,17 +92,17 @@ def render(
 
     prepared = prepare(storyboard, fetch=True)
     _warn(prepared.warnings)
-    folder = run if run is not None else Path("renders") / storyboard.stem
+    url = run if run is not None else f"renders/{storyboard.stem}"
     worker = WorkerOptions(
         prepared.checkpoint.name,
         prepared.plan.weights_sha256,
-        folder.resolve(),
+        open_store(url).anywhere,
         None if device is None else device.value,
         threads,
     )
     executor = _executor(worker, replicas, address)
     check_weights(prepared.checkpoint)
-    opened = Run.create(folder)
+    opened = Run.create(url)
     _warn(_replaced(opened, prepared.plan))
     with listener() as told:
         rendered = make(prepared.plan, opened, executor, told)
@@ -112,7 +112,7 @@ def render(
 
 
 @app.command()
-def status(run: RunFolder, as_json: AsJson = False) -> None:
+def status(run: RunUrl, as_json: AsJson = False) -> None:
     """Show how far a render is, from its ledger alone: also while it runs, and from another machine."""
     from ursa_ray.ledger import Run
     from ursa_ray.summary import run_summary, run_text
@@ -185,7 +185,7 @@ def _replaced(run: "Run", plan: "Plan") -> list[str]:
     before = run.plan()
     if before is None or {segment.key for segment in before.segments} & {segment.key for segment in plan.segments}:
         return []
-    return [f"{run.folder}: {before.title or 'another film'} was rendered here before; its film is replaced."]
+    return [f"{run.url}: {before.title or 'another film'} was rendered here before; its film is replaced."]
 
 
 def _warn(warnings: list[str]) -> None:

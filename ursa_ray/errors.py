@@ -8,6 +8,7 @@
     |   +-- OptionError                   a command line option or an argument of the API
     +-- RenderError              exit 3   shots failed; everything else is rendered and committed
     +-- LedgerError              exit 4   what a run holds is damaged or not ours
+    |   +-- LeaseError           exit 7   another render works on this run
     +-- MediaError               exit 5   ffmpeg failed, or made something other than was planned
     +-- ReplicaError             exit 6   a replica could not start, or died
 
@@ -46,6 +47,10 @@ class RenderError(UrsaRayError):
 
 class LedgerError(UrsaRayError):
     exit_code = 4
+
+
+class LeaseError(LedgerError):
+    exit_code = 7
 
 
 class MediaError(UrsaRayError):

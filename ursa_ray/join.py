@@ -1,26 +1,34 @@
 """From committed segments to the film, its stills and its contact sheet."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from ursa_ray import __version__
 from ursa_ray.files import file_sha256
-from ursa_ray.ledger import Commit, Run
+from ursa_ray.ledger import CONTACT_SHEET, FILM, Commit, Run
 from ursa_ray.media import read_mezzanine, write_contact_sheet, write_film, write_still
 from ursa_ray.plan import Plan, PlannedShot
 
 # Pictures on the contact sheet: they are in memory together.
 MAX_ON_SHEET = 100
 
+STILLS = "stills"
+
 
 def joined_film(plan: Plan, run: Run) -> str | None:
-    """The film's sha256 if it is there with its stills and is the one that was made of `plan`."""
+    """The film's sha256 if all that was made with it is there, unchanged, and was made of `plan`."""
     made = run.last_film
-    wanted = [run.film, run.contact_sheet, *(run.stills / f"{shot.id}.png" for shot in plan.shots)]
-    if made is None or made.key != plan.sha256 or not all(path.exists() for path in wanted):
+    if made is None or made.key != plan.sha256 or made.files is None:
         return None
-    return made.media_sha256 if file_sha256(run.film) == made.media_sha256 else None
+    for name, sha256 in made.files.items():
+        if not run.store.exists(name):
+            return None
+        with run.store.reading(name) as path:
+            if file_sha256(path) != sha256:
+                return None
+    return made.files[FILM]
 
 
 def join(plan: Plan, run: Run) -> str:
@@ -29,18 +37,23 @@ def join(plan: Plan, run: Run) -> str:
     Raises:
         MediaError: frames are damaged, or ffmpeg made something other than was planned; an older film stays.
     """
-    report = write_film(
-        run.film,
-        _shown_frames(plan, run),
-        num_frames=plan.num_frames,
-        size=(plan.width, plan.height),
-        fps=plan.fps,
-        crf=plan.crf,
-        metadata={"title": plan.title} if plan.title else {},
-    )
-    _write_stills(plan, run)
-    run.commit(Commit("film", plan.sha256, media_sha256=report.sha256, version=__version__))
-    return report.sha256
+    with run.store.writing("") as folder:
+        film = write_film(
+            folder / FILM,
+            _shown_frames(plan, run),
+            num_frames=plan.num_frames,
+            size=(plan.width, plan.height),
+            fps=plan.fps,
+            crf=plan.crf,
+            metadata={"title": plan.title} if plan.title else {},
+        )
+        files = {FILM: film.sha256}
+        with run.store.writing(STILLS) as stills:
+            files |= _write_stills(plan, run, stills, folder / CONTACT_SHEET)
+    for old in {f"{STILLS}/{name}" for name in run.store.names(STILLS)} - files.keys():
+        run.store.remove(old)
+    run.commit(Commit("film", plan.sha256, media_sha256=film.sha256, version=__version__, files=files))
+    return film.sha256
 
 
 def _shown_frames(plan: Plan, run: Run) -> Iterator[np.ndarray]:
@@ -48,18 +61,19 @@ def _shown_frames(plan: Plan, run: Run) -> Iterator[np.ndarray]:
         yield from _frames(run, segment.key, *segment.shown)
 
 
-def _write_stills(plan: Plan, run: Run) -> None:
-    """The middle frame of every shot, and those of shots spread over the film on one sheet."""
+def _write_stills(plan: Plan, run: Run, stills: Path, sheet: Path) -> dict[str, str]:
+    """The middle frame of every shot, and those of shots spread over the film on one sheet; names and hashes."""
     every = -(-len(plan.shots) // MAX_ON_SHEET)
-    on_sheet = []
-    for old in set(run.stills.glob("*.png")) - {run.stills / f"{shot.id}.png" for shot in plan.shots}:
-        old.unlink()
+    on_sheet, files = [], {}
     for number, shot in enumerate(plan.shots):
         frame = _middle_frame(run, shot)
-        write_still(run.stills / f"{shot.id}.png", frame)
+        still = stills / f"{shot.id}.png"
+        write_still(still, frame)
+        files[f"{STILLS}/{still.name}"] = file_sha256(still)
         if number % every == 0:
             on_sheet.append((shot.id, frame))
-    write_contact_sheet(run.contact_sheet, on_sheet)
+    write_contact_sheet(sheet, on_sheet)
+    return files | {CONTACT_SHEET: file_sha256(sheet)}
 
 
 def _middle_frame(run: Run, shot: PlannedShot) -> np.ndarray:
@@ -71,6 +85,5 @@ def _middle_frame(run: Run, shot: PlannedShot) -> np.ndarray:
 
 
 def _frames(run: Run, key: str, start: int, stop: int) -> Iterator[np.ndarray]:
-    path = run.mezzanine(key)
-    assert path is not None, key
-    return read_mezzanine(path, start, stop)
+    with run.mezzanine(key) as path:
+        yield from read_mezzanine(path, start, stop)

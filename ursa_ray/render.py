@@ -7,14 +7,13 @@ segments one after another in this process, the one in `cluster` on the replicas
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol, Self
 
 from ursa_ray import __version__
 from ursa_ray.errors import AssetError, RenderError, UrsaRayError
 from ursa_ray.files import file_sha256, published
 from ursa_ray.join import join, joined_film
-from ursa_ray.ledger import Commit, Run
+from ursa_ray.ledger import FILM, Commit, Run
 from ursa_ray.model import choose_device
 from ursa_ray.plan import ClipCondition, ImageCondition, Plan, Segment
 from ursa_ray.schedule import Job, Retry, Schedule
@@ -67,7 +66,7 @@ class Listener:
 class Rendered:
     """The finished film and how it came about."""
 
-    film: Path
+    film: str
     sha256: str
     num_frames: int
     generated_segments: int
@@ -132,26 +131,24 @@ def render(plan: Plan, run: Run, executor: Executor, listener: Listener | None =
         listener.begin(plan, num_reused)
         sha256 = joined_film(plan, run)
         if sha256 is None:
-            if any(run.mezzanine(segment.key) is None for segment in plan.segments):
+            if {segment.key for segment in plan.segments} - run.framed():
                 with executor:
                     _make_segments(plan, run, executor, listener)
             listener.join(plan)
             sha256 = join(plan, run)
-    return Rendered(run.film, sha256, plan.num_frames, num_missing, num_reused)
+    return Rendered(run.where(FILM), sha256, plan.num_frames, num_missing, num_reused)
 
 
 def _keep_assets(plan: Plan, run: Run) -> None:
     """Copy images and clips into the run, where replicas on all machines find them unchanged."""
     for segment in plan.segments:
         if isinstance(segment.condition, ImageCondition | ClipCondition):
-            copy = run.assets / segment.condition.sha256
-            if not copy.exists():
-                with published(copy) as aside:
-                    shutil.copyfile(segment.condition.path, aside)
-                    if file_sha256(aside) != segment.condition.sha256:
-                        raise AssetError(
-                            f"{segment.condition.path}: has changed since it was planned with. Render again."
-                        )
+            sha256, path = segment.condition.sha256, segment.condition.path
+            if not run.store.exists(f"assets/{sha256}"):
+                with run.store.writing("assets") as folder, published(folder / sha256) as aside:
+                    shutil.copyfile(path, aside)
+                    if file_sha256(aside) != sha256:
+                        raise AssetError(f"{path}: has changed since it was planned with. Render again.")
 
 
 def _make_segments(plan: Plan, run: Run, executor: Executor, listener: Listener) -> None:
@@ -180,12 +177,12 @@ def _make_segments(plan: Plan, run: Run, executor: Executor, listener: Listener)
 
 def _jobs(plan: Plan, run: Run) -> list[Job]:
     """Segments to generate, and committed ones whose frames are gone and must be decoded again."""
-    jobs = []
+    jobs, framed = [], run.framed()
     for segment in plan.segments:
         if segment.key not in run.segments:
             parent = None if segment.parent in run.segments else segment.parent
             jobs.append(Job(segment.key, after=parent, remaining=plan.chain[segment.key][1]))
-        elif run.mezzanine(segment.key) is None:
+        elif segment.key not in framed:
             jobs.append(Job(segment.key, after=None, remaining=0.0))
     return jobs
 
@@ -203,9 +200,9 @@ def _commit(run: Run, segment: Segment, done: Done) -> None:
     Raises:
         RenderError: its frames did not arrive, so every further segment would be in vain.
     """
-    if not (run.media / f"{done.frames_sha256}.mkv").exists():
+    if not run.store.exists(f"media/{done.frames_sha256}.mkv"):
         raise RenderError(
-            f"{segment.name} is made, but its frames are not in {run.media}. "
+            f"{segment.name} is made, but its frames are not in {run.where('media')}. "
             "Give a --run that all machines of the cluster share under the same path."
         )
     committed = run.segments.get(segment.key)
@@ -224,6 +221,7 @@ def _commit(run: Run, segment: Segment, done: Done) -> None:
             version=__version__,
         )
     )
+    run.steps.clear(segment.key)
 
 
 def _report(plan: Plan, run: Run, failures: dict[str, str]) -> RenderError:
@@ -232,5 +230,5 @@ def _report(plan: Plan, run: Run, failures: dict[str, str]) -> RenderError:
     shots = {plan.by_key[key].shot for key in failures}
     return RenderError(
         f"{', '.join(sorted(shots))} failed; {num_done} of {plan.num_segments} segments are committed "
-        f"in {run.folder}:\n" + "\n".join(lines) + "\nMend the cause and render again: it goes on from there."
+        f"in {run.url}:\n" + "\n".join(lines) + "\nMend the cause and render again: it goes on from there."
     )

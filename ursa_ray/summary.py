@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ursa_ray.ledger import Run
+from ursa_ray.ledger import FILM, Run
 from ursa_ray.plan import Plan
 from ursa_ray.plan.cost import H200_FLOPS_PER_S
 
@@ -50,7 +50,7 @@ def plan_text(plan: Plan) -> str:
 
 def render_summary(rendered: "Rendered") -> dict[str, Any]:
     return {
-        "film": str(rendered.film),
+        "film": rendered.film,
         "sha256": rendered.sha256,
         "num_frames": rendered.num_frames,
         "generated_segments": rendered.generated_segments,
@@ -63,7 +63,7 @@ def run_summary(run: Run) -> dict[str, Any]:
     if plan is None:
         return {"num_segments": 0, "num_committed": 0, "shots": [], "film": None}
     film = run.last_film
-    is_done = film is not None and film.key == plan.sha256 and run.film.exists()
+    is_done = film is not None and film.key == plan.sha256 and run.store.exists(FILM)
     return {
         "title": plan.title,
         "num_frames": plan.num_frames,
@@ -78,7 +78,7 @@ def run_summary(run: Run) -> dict[str, Any]:
             }
             for shot in plan.shots
         ],
-        "film": str(run.film) if is_done else None,
+        "film": run.where(FILM) if is_done else None,
     }
 
 

@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from socket import gethostname
 from time import perf_counter
 
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 
 from ursa_ray.errors import CheckpointError, RenderError
+from ursa_ray.ledger import Steps, open_store
 from ursa_ray.media import read_clip_tail, read_image, write_mezzanine
 from ursa_ray.model import Ursa
 from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
@@ -61,14 +61,14 @@ class WorkerOptions:
     Attributes:
         model: `tiny`, an absolute folder or a hub id.
         weights_sha256: what the plan's keys were made with.
-        run: folder of the run, the same on every machine: frames are written there and assets read.
+        run: where the run is, the same on every machine: frames and steps are written there and assets read.
         device: "cuda", "cpu", or None for what there is.
         num_threads: of a replica on a CPU; other numbers round sums differently and so can give other codes.
     """
 
     model: str
     weights_sha256: str
-    run: Path
+    run: str
     device: str | None = None
     num_threads: int = 1
 
@@ -89,7 +89,8 @@ class Worker:
                 f"model {options.model!r} on {gethostname()} has other weights than the plan was made with. "
                 "Fetch the same revision on every machine."
             )
-        self._media, self._assets = options.run / "media", options.run / "assets"
+        self._store = open_store(options.run)
+        self._steps = Steps(self._store)
         self._num_threads = options.num_threads
         self._frames: OrderedDict[str, np.ndarray] = OrderedDict()
 
@@ -100,12 +101,15 @@ class Worker:
         if codes is None:
             for done, latest in self._generate(request):
                 codes = self._storable(latest)
+                if done < segment.steps and done % _save_every(segment.steps) == 0:
+                    self._steps.save(segment.key, done, codes)
                 yield Step(segment.key, done, segment.steps)
         assert codes is not None, segment
         frames = self._decode(segment.key, codes)
         if len(frames) != segment.num_frames:
             raise RenderError(f"{segment.name}: decoded to {len(frames)} frames, expected {segment.num_frames}.")
-        frames_sha256 = write_mezzanine(self._media, frames, request.fps)
+        with self._store.writing("media") as folder:
+            frames_sha256 = write_mezzanine(folder, frames, request.fps)
         seconds = perf_counter() - started
         yield Done(
             segment.key,
@@ -118,7 +122,7 @@ class Worker:
         )
 
     def _generate(self, request: Request) -> Iterator[tuple[int, torch.Tensor]]:
-        segment = request.segment
+        segment, saved = request.segment, self._steps.latest(request.segment.key)
         return self.ursa.generate_steps(
             segment.prompt,
             segment.negative_prompt,
@@ -134,6 +138,7 @@ class Worker:
             seed=segment.seed,
             max_prompt_length=segment.max_prompt_length,
             video=self._condition(request),
+            resume=None if saved is None else (saved.num_done, torch.from_numpy(saved.codes.astype(np.int64))),
         )
 
     def _condition(self, request: Request) -> np.ndarray | None:
@@ -146,9 +151,11 @@ class Worker:
                 assert request.parent_codes is not None, segment.name
                 return self._decode(key, request.parent_codes)[start:stop]
             case ImageCondition(sha256):
-                return read_image(self._assets / sha256, segment.width, segment.height)[None]
+                with self._store.reading(f"assets/{sha256}") as path:
+                    return read_image(path, segment.width, segment.height)[None]
             case ClipCondition(sha256, _, num_frames, fps):
-                return read_clip_tail(self._assets / sha256, segment.width, segment.height, fps, num_frames)
+                with self._store.reading(f"assets/{sha256}") as path:
+                    return read_clip_tail(path, segment.width, segment.height, fps, num_frames)
 
     def _decode(self, key: str, codes: np.ndarray) -> np.ndarray:
         """Frames of a segment, rounded to bytes as the film shows them, so that a child sees what the viewer saw."""
@@ -166,3 +173,8 @@ class Worker:
     def _device_name(self) -> str:
         device = self.ursa.device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _save_every(num_steps: int) -> int:
+    """So often that a death costs at most 2 % of a segment; a step is dear and its codes are small."""
+    return max(1, num_steps // 50)

@@ -11,7 +11,10 @@ import pytest
 from tests.ledger.damage import around, count_found
 from ursa_ray.errors import LedgerError
 from ursa_ray.ledger import Commit
+from ursa_ray.ledger.commit import Link
 from ursa_ray.ledger.plans import plan_to_parquet
+
+LINK = Link(7, "ab" * 32, 2, "cd" * 16)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +23,7 @@ from ursa_ray.ledger.plans import plan_to_parquet
 def test_codes_come_back_as_they_were(dtype, largest):
     codes = np.random.default_rng(1).integers(0, largest, (13, 4, 6), endpoint=True).astype(dtype)
     codes[0, 0, :2] = 0, largest
-    commit = Commit.from_parquet(Commit.of_codes("key", codes).to_parquet(), "here")
+    commit, _ = Commit.from_parquet(Commit.of_codes("key", codes).to_parquet(LINK), "here")
     assert commit.array().dtype == dtype
     np.testing.assert_array_equal(commit.array(), codes)
 
@@ -31,40 +34,40 @@ def test_codes_that_are_not_contiguous_come_back_as_they_were():
 
 
 def test_all_that_is_said_of_a_segment_comes_back(commit):
-    assert Commit.from_parquet(commit().to_parquet(), "here") == commit()
+    assert Commit.from_parquet(commit().to_parquet(LINK), "here") == (commit(), LINK)
 
 
 @pytest.mark.parametrize("kind", ["plan", "film"])
 def test_events_have_no_codes(kind):
     event = Commit(kind, "ab" * 32)
-    assert Commit.from_parquet(event.to_parquet(), "here") == event
+    assert Commit.from_parquet(event.to_parquet(LINK), "here") == (event, LINK)
     assert event.codes is None
 
 
 def test_other_readers_of_parquet_find_the_codes_and_their_hash(commit):
-    (row,) = pq.read_table(io.BytesIO(commit().to_parquet())).to_pylist()
+    (row,) = pq.read_table(io.BytesIO(commit().to_parquet(LINK))).to_pylist()
     assert row["codes_sha256"] == hashlib.sha256(row["codes"]).hexdigest()
     assert (row["codes_dtype"], row["codes_shape"], len(row["codes"])) == ("uint16", [3, 4, 5], 120)
 
 
 def test_49_frames_of_512x320_take_little_more_than_their_codes():
     codes = np.random.default_rng(1).integers(0, 64_000, (13, 40, 64)).astype(np.uint16)
-    assert len(Commit.of_codes("ab" * 32, codes).to_parquet()) < 1.1 * 66_560
+    assert len(Commit.of_codes("ab" * 32, codes).to_parquet(LINK)) < 1.1 * 66_560
 
 
 def test_a_flipped_bit_is_found_or_changes_nothing(commit):
-    content = commit().to_parquet()
+    content = commit().to_parquet(LINK)
     bits = random.Random(7).sample(range(8 * len(content)), 400)
     assert count_found(content, bits, Commit.from_parquet) > 100
 
 
 def test_a_flipped_bit_in_the_type_of_a_column_is_found_or_changes_nothing(commit):
-    content = commit().to_parquet()
+    content = commit().to_parquet(LINK)
     assert count_found(content, around(content, b"kind", 8), Commit.from_parquet) > 10
 
 
 def test_every_truncation_is_found(commit):
-    content = commit().to_parquet()
+    content = commit().to_parquet(LINK)
     for length in range(0, len(content), 7):
         with pytest.raises(LedgerError, match=r"^here: is damaged .*\. Restore it, or render into a new --run\.$"):
             Commit.from_parquet(content[:length], "here")

@@ -49,21 +49,21 @@ def test_a_run_whose_making_was_cut_short_is_made_again(tmp_path, monkeypatch, c
 
 @pytest.mark.parametrize("name", ["fsync", "link"])
 def test_a_commit_on_a_full_disk_fails_and_leaves_the_log_as_it_was(rendered, commit, monkeypatch, name):
-    before, files = state(rendered), contents(rendered.folder)
+    before, files = state(rendered), contents(rendered.store.folder)
     with monkeypatch.context() as patch:
         stop_at(patch, name, 1, full_disk())
         with pytest.raises(
             LedgerError, match=r"cannot be written \(No space left on device\)\. What is committed is safe"
         ):
             rendered.commit(commit("three"))
-    assert contents(rendered.folder) == files
-    assert state(rendered) == state(Run.open(rendered.folder)) == before
+    assert contents(rendered.store.folder) == files
+    assert state(rendered) == state(Run.open(rendered.store.folder)) == before
     rendered.commit(commit("three"))
-    assert Run.open(rendered.folder).segments["three"] == commit("three")
+    assert Run.open(rendered.store.folder).segments["three"] == commit("three")
 
 
 def test_a_commit_that_cannot_write_its_bytes_leaves_the_log_as_it_was(rendered, commit, monkeypatch):
-    files, real_open = contents(rendered.folder), Path.open
+    files, real_open = contents(rendered.store.folder), Path.open
 
     def short(path, mode="r", *args, **kwargs):
         file = real_open(path, mode, *args, **kwargs)
@@ -77,7 +77,7 @@ def test_a_commit_that_cannot_write_its_bytes_leaves_the_log_as_it_was(rendered,
         patch.setattr(Path, "open", short)
         with pytest.raises(LedgerError, match="No space left on device"):
             rendered.commit(commit("three"))
-    assert contents(rendered.folder) == files
+    assert contents(rendered.store.folder) == files
 
 
 def test_a_commit_whose_name_may_not_be_on_disk_fails_but_is_whole_or_absent(rendered, commit, monkeypatch):
@@ -86,22 +86,23 @@ def test_a_commit_whose_name_may_not_be_on_disk_fails_but_is_whole_or_absent(ren
         with pytest.raises(LedgerError, match="cannot be written"):
             rendered.commit(commit("three"))
     assert "three" not in rendered.segments
-    assert Run.open(rendered.folder).segments.get("three") in (None, commit("three"))
+    assert Run.open(rendered.store.folder).segments.get("three") in (None, commit("three"))
 
 
-@pytest.mark.parametrize("name", ["fsync", "replace"])
+@pytest.mark.parametrize("name", ["fsync", "link"])
 def test_a_plan_on_a_full_disk_is_not_begun(run, plan, monkeypatch, name):
-    files = contents(run.folder)
+    files = contents(run.store.folder)
     with monkeypatch.context() as patch:
         stop_at(patch, name, 1, full_disk())
         with pytest.raises(LedgerError, match=r"cannot be written \(No space left on device\)"):
             run.begin(plan)
-    assert contents(run.folder) == files
+    assert contents(run.store.folder) == files
     run.begin(plan)
-    assert Run.open(run.folder).plan() == plan
+    assert Run.open(run.store.folder).plan() == plan
 
 
 def test_an_entry_is_on_disk_before_it_gets_its_name_and_its_name_before_the_commit_returns(run, commit, monkeypatch):
+    run.commit(commit("zero"))
     calls = []
     real_fsync, real_link = os.fsync, os.link
 
@@ -118,4 +119,4 @@ def test_an_entry_is_on_disk_before_it_gets_its_name_and_its_name_before_the_com
     run.commit(commit("one"))
     assert [name for name, _ in calls] == ["fsync", "link", "fsync"]
     assert calls[0][1] == calls[1][1]
-    assert calls[2][1] == str(run.folder / "log")
+    assert calls[2][1] == str(run.store.folder / "log")

@@ -1,6 +1,7 @@
 """One commit: a row of Parquet with everything that a finished segment is, its codes included."""
 
 import hashlib
+import json
 from dataclasses import asdict, dataclass, fields
 from typing import Literal, Self
 
@@ -24,10 +25,30 @@ SCHEMA = pa.schema(
         pa.field("num_threads", pa.int32()),
         pa.field("seconds", pa.float64()),
         pa.field("version", pa.string()),
+        pa.field("files", pa.string()),
     ]
 )
 
 FIX = "Restore it, or render into a new --run."
+
+# Events say only that something happened.
+Kind = Literal["segment", "plan", "film", "epoch"]
+
+
+@dataclass(frozen=True)
+class Link:
+    """An entry's place in the log.
+
+    Attributes:
+        previous_sha256: of the entry before; empty for the first.
+        epoch: counts the renders of this run.
+        nonce: makes an entry differ from one that another render writes in its place.
+    """
+
+    number: int
+    previous_sha256: str
+    epoch: int
+    nonce: str
 
 
 @dataclass(frozen=True)
@@ -35,14 +56,15 @@ class Commit:
     """A row of the log.
 
     Attributes:
-        kind: "segment" has codes; "plan" and "film" are events, their key is a hash.
-        key: of the segment; hash of the plan; of the film, the hash of the plan that it shows.
+        kind: "segment" has codes; the others are events.
+        key: of the segment; hash of the plan; of the film, the hash of the plan that it shows; who began an epoch.
         media_sha256: of the segment's decoded frames; of the film, of its file.
         device, dtype, num_threads: what the codes were made with; threads of a replica on a CPU.
         seconds: wall time of making it.
+        files: names and sha256 of what was made with the film.
     """
 
-    kind: Literal["segment", "plan", "film"]
+    kind: Kind
     key: str
     codes: bytes | None = None
     codes_dtype: str | None = None
@@ -54,6 +76,7 @@ class Commit:
     num_threads: int | None = None
     seconds: float | None = None
     version: str | None = None
+    files: dict[str, str] | None = None
 
     @classmethod
     def of_codes(cls, key: str, codes: np.ndarray) -> Self:
@@ -75,16 +98,18 @@ class Commit:
         assert self.codes is not None and self.codes_dtype and self.codes_shape, self.key
         return np.frombuffer(self.codes, self.codes_dtype).reshape(self.codes_shape)
 
-    def to_parquet(self) -> bytes:
-        return seal([asdict(self)], SCHEMA)
+    def to_parquet(self, link: Link) -> bytes:
+        files = None if self.files is None else json.dumps(self.files, sort_keys=True)
+        return seal([asdict(self) | {"files": files}], SCHEMA, asdict(link))
 
     @classmethod
-    def from_parquet(cls, content: bytes, where: str) -> Self:
-        rows, _ = unseal(content, where, FIX)
+    def from_parquet(cls, content: bytes, where: str) -> tuple[Self, Link]:
+        rows, about = unseal(content, where, FIX)
         try:
             (row,) = rows
-            shape = row["codes_shape"]
+            shape, files = row["codes_shape"], row["files"]
             row["codes_shape"] = None if shape is None else tuple(shape)
-            return cls(**{field.name: row[field.name] for field in fields(cls)})
-        except (ValueError, KeyError) as error:
+            row["files"] = None if files is None else json.loads(files)
+            return cls(**{field.name: row[field.name] for field in fields(cls)}), Link(**about)
+        except (ValueError, KeyError, TypeError) as error:
             raise LedgerError(f"{where}: is not a commit of this version ({error!r}). {FIX}") from error

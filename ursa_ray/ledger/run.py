@@ -1,139 +1,124 @@
-"""The folder of one render.
+"""The place of one render, a folder or a prefix in a bucket.
 
 FORMAT.json                which format this is
-LOCK                       held by the render that writes here
+LEASE                      of the render that writes here
 plan-<sha256>.parquet      each plan that was rendered here
 log/<20 digits>.parquet    the commits
+steps/<key>/               how far a segment is that is being made
 assets/<sha256>            the images and clips that the plans name
 media/<sha256>.mkv         frames of segments, rebuildable from codes
 film.mp4, stills/, ...     what was asked for
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from socket import gethostname
 from typing import Self
 
 from ursa_ray.errors import LedgerError, OptionError
-from ursa_ray.files import ASIDE, published, sweep, sync
 from ursa_ray.ledger.commit import Commit
 from ursa_ray.ledger.log import Log
 from ursa_ray.ledger.plans import plan_from_parquet, plan_to_parquet
+from ursa_ray.ledger.steps import Steps
+from ursa_ray.ledger.store import Store, open_store
 from ursa_ray.plan import Plan
 
 FORMAT = {"format": "ursa-ray run", "version": 1}
-PARTS = ("log", "assets", "media", "stills")
+FORMAT_NAME = "FORMAT.json"
+FILM = "film.mp4"
+CONTACT_SHEET = "contact-sheet.png"
 
 
 class Run:
     """An open run; `segments` are the committed ones by key, `last_film` is what was joined last."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.log = folder / "log"
-        self.assets = folder / "assets"
-        self.media = folder / "media"
-        self.stills = folder / "stills"
-        self.film = folder / "film.mp4"
-        self.contact_sheet = folder / "contact-sheet.png"
+    def __init__(self, store: Store):
+        self.store = store
+        self.url = store.url
+        self.steps = Steps(store)
         self.segments: dict[str, Commit] = {}
         self.last_film: Commit | None = None
         self.plan_sha256: str | None = None
-        self._log = Log(self.log)
-        for where, content in self._log.read_new():
-            self._take(Commit.from_parquet(content, where))
+        self._log = Log(store)
+        self._read()
 
     @classmethod
-    def create(cls, folder: Path) -> Self:
-        """Open a run, made if the folder is absent or empty.
+    def create(cls, url: str | Path) -> Self:
+        """Open a run, made if its place is absent or empty.
 
         Raises:
-            OptionError: the folder holds something else, or must not be written.
+            OptionError: something else is there, or it must not be written.
             LedgerError: the run is damaged, or of a version that this one does not know.
         """
-        file = folder / "FORMAT.json"
+        store = open_store(url)
         try:
-            if not file.exists():
-                if folder.exists() and not _is_unused(folder):
-                    raise OptionError(f"{folder}: is neither a run nor an empty folder. Give another --run.")
-                for part in PARTS:
-                    (folder / part).mkdir(parents=True, exist_ok=True)
-                with published(file) as aside:
-                    aside.write_text(json.dumps(FORMAT))
-                sync(folder.parent)
+            if not store.exists(FORMAT_NAME):
+                if store.names(""):
+                    raise OptionError(f"{url}: is neither a run nor an empty folder. Give another --run.")
+                store.create(FORMAT_NAME, json.dumps(FORMAT).encode())
+        except FileExistsError:
+            pass  # another render has just made it
         except OSError as error:
-            raise OptionError(f"{folder}: cannot be written ({error.strerror}). Give another --run.") from error
-        return cls.open(folder)
+            raise OptionError(f"{url}: cannot be written ({error.strerror}). Give another --run.") from error
+        return cls.open(url)
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
-        file = folder / "FORMAT.json"
+    def open(cls, url: str | Path) -> Self:
+        store = open_store(url)
+        file = f"{url}/{FORMAT_NAME}"
         try:
-            found = json.loads(file.read_text())
+            found = json.loads(store.read(FORMAT_NAME))
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise OptionError(f"{folder}: is not a run ({file.name} is missing).") from error
+            raise OptionError(f"{url}: is not a run ({FORMAT_NAME} is missing).") from error
         except OSError as error:
             raise OptionError(f"{file}: cannot be read ({error.strerror}).") from error
         except ValueError as error:
             raise LedgerError(f"{file}: is damaged. It should hold {json.dumps(FORMAT)}.") from error
         if found != FORMAT:
             raise LedgerError(f"{file}: is {json.dumps(found)}, expected {json.dumps(FORMAT)}. Use a newer ursa-ray.")
-        return cls(folder)
+        return cls(store)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other renders out, and clear away what killed ones left.
+        """Be the one render that writes here.
 
         Raises:
-            LedgerError: another render is working on this run.
+            LeaseError: another render is working on this run.
         """
-        path = self.folder / "LOCK"
-        try:
-            file = path.open("a+")
-        except OSError as error:
-            raise LedgerError(f"{path}: cannot be written ({error.strerror}).") from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                file.seek(0)
-                raise LedgerError(
-                    f"{self.folder}: another render works on this run ({file.read()}). "
-                    "Wait for it, or give this one another --run."
-                ) from error
-            except OSError:
-                pass  # A file system without locks: the log still lets only one of two append.
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {gethostname()}")
-            file.flush()
-            for folder in (self.folder, *(self.folder / part for part in PARTS)):
-                sweep(folder)
+        holder = f"process {os.getpid()} on {gethostname()}"
+        with self.store.lease(holder):
+            self._read()
+            self._log.begin_epoch(holder)
             yield
 
-    def mezzanine(self, key: str) -> Path | None:
-        """File with the frames of a segment; None if the segment is not committed or the file is gone."""
-        if key not in self.segments:
-            return None
-        path = self.media / f"{self.segments[key].media_sha256}.mkv"
-        return path if path.exists() else None
+    def where(self, name: str) -> str:
+        """What people call a file of this run."""
+        return f"{self.url}/{name}"
+
+    def framed(self) -> set[str]:
+        """Keys of the committed segments whose frames are there."""
+        there = set(self.store.names("media")) if self.segments else set()
+        return {key for key, commit in self.segments.items() if f"{commit.media_sha256}.mkv" in there}
+
+    def mezzanine(self, key: str) -> AbstractContextManager[Path]:
+        """A file with the frames of a segment, which must be there, for as long as the context lasts."""
+        return self.store.reading(f"media/{self.segments[key].media_sha256}.mkv")
 
     def commit(self, commit: Commit) -> None:
-        self._log.append(commit.to_parquet())
+        self._log.append(commit)
         self._take(commit)
 
     def begin(self, plan: Plan) -> None:
         """Note that `plan` is what this run renders from now on."""
-        path = self._plan_path(plan.sha256)
-        if not path.exists():
-            try:
-                with published(path) as aside:
-                    aside.write_bytes(plan_to_parquet(plan))
-            except OSError as error:
-                raise LedgerError(f"{path}: cannot be written ({error.strerror}).") from error
+        name = _plan_name(plan.sha256)
+        try:
+            if not self.store.exists(name):
+                self.store.create(name, plan_to_parquet(plan))
+        except OSError as error:
+            raise LedgerError(f"{self.where(name)}: cannot be written ({error.strerror}).") from error
         if self.plan_sha256 != plan.sha256:
             self.commit(Commit("plan", plan.sha256))
 
@@ -141,28 +126,26 @@ class Run:
         """The plan that was rendered last."""
         if self.plan_sha256 is None:
             return None
-        path = self._plan_path(self.plan_sha256)
+        name = _plan_name(self.plan_sha256)
         try:
-            return plan_from_parquet(path.read_bytes(), str(path))
+            return plan_from_parquet(self.store.read(name), self.where(name))
         except OSError as error:
-            raise LedgerError(f"{path}: is missing. Render the storyboard again to restore it.") from error
+            raise LedgerError(f"{self.where(name)}: is missing. Render the storyboard again to restore it.") from error
 
-    def _plan_path(self, sha256: str) -> Path:
-        return self.folder / f"plan-{sha256}.parquet"
+    def _read(self) -> None:
+        for commit in self._log.read_new():
+            self._take(commit)
 
     def _take(self, commit: Commit) -> None:
-        if commit.kind == "segment":
-            # A later one has the same codes; its frames were decoded again, perhaps on another device.
-            self.segments[commit.key] = commit
-        elif commit.kind == "film":
-            self.last_film = commit
-        else:
-            self.plan_sha256 = commit.key
+        match commit.kind:
+            case "segment":
+                # A later one has the same codes; its frames were decoded again, perhaps on another device.
+                self.segments[commit.key] = commit
+            case "film":
+                self.last_film = commit
+            case "plan":
+                self.plan_sha256 = commit.key
 
 
-def _is_unused(folder: Path) -> bool:
-    """Empty, but for what a crash may have left while a run was made."""
-    return folder.is_dir() and all(
-        path.name.startswith(ASIDE) or (path.name in PARTS and path.is_dir() and not any(path.iterdir()))
-        for path in folder.iterdir()
-    )
+def _plan_name(sha256: str) -> str:
+    return f"plan-{sha256}.parquet"

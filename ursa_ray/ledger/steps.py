@@ -1,0 +1,71 @@
+"""The state within a segment that is being made: its codes after the latest step, best effort.
+
+A step is drawn from the codes before it and (seed, step) alone, so going on from any of them gives the same segment.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from ursa_ray.errors import LedgerError
+from ursa_ray.ledger.sealed import seal, unseal
+from ursa_ray.ledger.store import Store
+
+SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("num_done", pa.int32(), nullable=False),
+        pa.field("codes", pa.binary(), nullable=False),
+        pa.field("codes_dtype", pa.string(), nullable=False),
+        pa.field("codes_shape", pa.list_(pa.int32()), nullable=False),
+    ]
+)
+
+
+class Saved(NamedTuple):
+    """Codes (t, h, w), uint16 or uint32, after `num_done` steps."""
+
+    num_done: int
+    codes: np.ndarray
+
+
+class Steps:
+    def __init__(self, store: Store):
+        self._store = store
+
+    def save(self, key: str, num_done: int, codes: np.ndarray) -> None:
+        """Keep the codes after `num_done` steps, and no older ones."""
+        row = {
+            "key": key,
+            "num_done": num_done,
+            "codes": codes.tobytes(),
+            "codes_dtype": str(codes.dtype),
+            "codes_shape": codes.shape,
+        }
+        name = f"{num_done:06d}.parquet"
+        self._store.put(f"{_folder(key)}/{name}", seal([row], SCHEMA))
+        for other in self._store.names(_folder(key)):
+            if other < name:
+                self._store.remove(f"{_folder(key)}/{other}")
+
+    def latest(self, key: str) -> Saved | None:
+        """The furthest state that is whole; a crash of the machine may have spoilt any."""
+        for name in reversed(self._store.names(_folder(key))):
+            path = f"{_folder(key)}/{name}"
+            try:
+                ((row,), _) = unseal(self._store.read(path), path, "Remove it.")
+            except (LedgerError, OSError):
+                continue
+            if row["key"] == key:
+                codes = np.frombuffer(row["codes"], row["codes_dtype"]).reshape(row["codes_shape"])
+                return Saved(row["num_done"], codes)
+        return None
+
+    def clear(self, key: str) -> None:
+        """Forget a segment that is committed."""
+        self._store.remove_folder(_folder(key))
+
+
+def _folder(key: str) -> str:
+    return f"steps/{key}"
