@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ursa_ray import __version__
-from ursa_ray.errors import UrsaRayError
+from ursa_ray.errors import LedgerError, OptionError, UrsaRayError
 
 if TYPE_CHECKING:  # commands import what they need themselves: `plan` answers before torch would be loaded
     from ursa_ray.ledger import Run
@@ -43,20 +43,48 @@ app = typer.Typer(
 
 StoryboardPath = Annotated[Path, typer.Argument(metavar="STORYBOARD", help="YAML file that says what to film.")]
 RunUrl = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a render.")]
+Retake = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SHOT[:SEGMENT]",
+        help="Make a part again with another seed: a shot, or one segment of it, counted from 0, "
+        "and what is conditioned on it. May be given several times.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="End standard output with one line that holds one JSON object.")]
 
 
 @app.command()
-def plan(storyboard: StoryboardPath, as_json: AsJson = False) -> None:
+def plan(
+    storyboard: StoryboardPath,
+    run: Annotated[
+        str | None, typer.Option(help="Show also what this run has of it, what is new, and why.", show_default=False)
+    ] = None,
+    retake: Retake = None,
+    as_json: AsJson = False,
+) -> None:
     """Show the shots, segments, frames and work of a film without making it."""
+    from ursa_ray.ledger import Run
+    from ursa_ray.plan import difference
     from ursa_ray.prepare import prepare
-    from ursa_ray.summary import plan_summary, plan_text
+    from ursa_ray.summary import difference_summary, difference_text, plan_summary, plan_text
 
     prepared = prepare(storyboard)
+    found = None if run is None else Run.find(run)
+    planned = _with_takes(prepared.plan, found, retake)
     _warn(prepared.warnings)
-    _print(plan_text(prepared.plan))
+    _print(plan_text(planned))
+    summary = plan_summary(planned)
+    if run is not None:
+        if prepared.checkpoint.folder is None:
+            _warn([f"{planned.model} is not on this machine: without its weights nothing is known to be kept."])
+        before, committed = (None, set()) if found is None else (found.plan(), found.segments.keys())
+        new = difference(planned, before, committed)
+        _print(difference_text(run, found is not None, new))
+        summary["difference"] = difference_summary(run, found is not None, new)
     if as_json:
-        _print_json(plan_summary(prepared.plan))
+        _print_json(summary)
 
 
 @app.command()
@@ -79,6 +107,7 @@ def render(
     threads: Annotated[
         int, typer.Option(min=1, help="Threads of a replica on a CPU. Another number can give another film.")
     ] = 1,
+    retake: Retake = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the film, or go on making it: what is committed in the run is never generated again."""
@@ -91,22 +120,25 @@ def render(
     from ursa_ray.work import WorkerOptions
 
     prepared = prepare(storyboard, fetch=True)
-    _warn(prepared.warnings)
     url = run if run is not None else f"renders/{storyboard.stem}"
+    found = Run.find(url)
+    planned = _with_takes(prepared.plan, found, retake)
+    _warn(prepared.warnings)
     worker = WorkerOptions(
         prepared.checkpoint.name,
-        prepared.plan.weights_sha256,
+        planned.weights_sha256,
         open_store(url).anywhere,
         None if device is None else device.value,
         threads,
     )
     executor = _executor(worker, replicas, address)
     check_weights(prepared.checkpoint)
-    opened = Run.create(url)
-    _warn(_replaced(opened, prepared.plan))
+    opened = found or Run.create(url)
+    if not retake:
+        _warn(_replaced(opened, planned))
     with listener() as told:
-        rendered = make(prepared.plan, opened, executor, told)
-    _print(f"{rendered.film}: {rendered.num_frames} frames, {prepared.plan.seconds:.1f} s")
+        rendered = make(planned, opened, executor, told)
+    _print(f"{rendered.film}: {rendered.num_frames} frames, {planned.seconds:.1f} s")
     if as_json:
         _print_json(render_summary(rendered))
 
@@ -180,9 +212,23 @@ def _executor(worker: "WorkerOptions", replicas: int | None, address: str | None
     return RayExecutor(worker, RayOptions(replicas, address))
 
 
+def _with_takes(plan: "Plan", run: "Run | None", retake: list[str] | None) -> "Plan":
+    """The plan with what was taken again in a run, and with what shall be."""
+    from ursa_ray.plan import take_again, with_takes
+
+    if retake and (run is None or run.plan_sha256 is None):
+        raise OptionError(
+            "--retake: nothing is rendered yet that could be made again. Give the --run that it is in, or leave it out."
+        )
+    return with_takes(plan, take_again(plan, {} if run is None else run.takes, retake or ()))
+
+
 def _replaced(run: "Run", plan: "Plan") -> list[str]:
     """A warning if this run's folder holds a film of something else, which the new one replaces."""
-    before = run.plan()
+    try:
+        before = run.plan()
+    except LedgerError:
+        return []  # this render writes a plan again
     if before is None or {segment.key for segment in before.segments} & {segment.key for segment in plan.segments}:
         return []
     return [f"{run.url}: {before.title or 'another film'} was rendered here before; its film is replaced."]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from ursa_ray.ledger import FILM, Run
-from ursa_ray.plan import Plan
+from ursa_ray.plan import Difference, Plan
 from ursa_ray.plan.cost import H200_FLOPS_PER_S
 
 if TYPE_CHECKING:  # it would load torch
@@ -48,6 +48,44 @@ def plan_text(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def difference_summary(run: str, is_there: bool, found: Difference) -> dict[str, Any]:
+    return {
+        "run": run,
+        "is_there": is_there,
+        "num_kept": found.num_kept,
+        "num_new": found.num_new,
+        "num_unused": found.num_unused,
+        "flops_new": found.flops,
+        "shots": [
+            {
+                "id": shot.id,
+                "num_segments": shot.num_segments,
+                "num_kept": shot.num_kept,
+                "num_new": len(shot.new),
+                "flops_new": shot.flops,
+                "reasons": list(shot.reasons),
+            }
+            for shot in found.shots
+        ],
+    }
+
+
+def difference_text(run: str, is_there: bool, found: Difference) -> str:
+    """What a run has already of a plan, what is new, and why."""
+    rows = [("shot", "segments", "kept", "new")]
+    rows += [(shot.id, str(shot.num_segments), str(shot.num_kept), str(len(shot.new))) for shot in found.shots]
+    rows.append(("film", str(found.num_kept + found.num_new), str(found.num_kept), str(found.num_new)))
+    reasons = ["why" if found.num_new else "", *("; ".join(shot.reasons) for shot in found.shots), ""]
+    has = f"has {found.num_kept} of these {found.num_kept + found.num_new} segments"
+    lines = [f"{run} {has if is_there else 'is not there yet: all is new'}"]
+    lines += [f"{line}  {reason}".rstrip() for line, reason in zip(_table(rows), reasons, strict=True)]
+    if found.num_unused:
+        lines.append(f"unused: {_count(found.num_unused, 'segment')} of other versions stay in the run")
+    cost = f"{found.flops / 1e15:.3g} PFLOP, {_h200(found.flops)}"
+    lines.append(f"new work: {_count(found.num_new, 'segment')}, {cost}" if found.num_new else "nothing is new")
+    return "\n".join(lines)
+
+
 def render_summary(rendered: "Rendered") -> dict[str, Any]:
     return {
         "film": rendered.film,
@@ -61,7 +99,7 @@ def render_summary(rendered: "Rendered") -> dict[str, Any]:
 def run_summary(run: Run) -> dict[str, Any]:
     plan = run.plan()
     if plan is None:
-        return {"num_segments": 0, "num_committed": 0, "shots": [], "film": None}
+        return {"num_segments": 0, "num_committed": 0, "shots": [], "takes": {}, "film": None}
     film = run.last_film
     is_done = film is not None and film.key == plan.sha256 and run.store.exists(FILM)
     return {
@@ -78,6 +116,7 @@ def run_summary(run: Run) -> dict[str, Any]:
             }
             for shot in plan.shots
         ],
+        "takes": {name: num for name, num in sorted(run.takes.items()) if num},
         "film": run.where(FILM) if is_done else None,
     }
 
@@ -88,8 +127,11 @@ def run_text(summary: dict[str, Any]) -> str:
     rows = [("shot", "committed", "segments")]
     rows += [(shot["id"], str(shot["num_committed"]), str(shot["num_segments"])) for shot in summary["shots"]]
     rows.append(("film", str(summary["num_committed"]), str(summary["num_segments"])))
-    film = summary["film"] or "not joined yet"
-    return "\n".join([*_table(rows), f"film: {film}"])
+    lines = _table(rows)
+    if summary["takes"]:
+        retaken = (name if num == 1 else f"{name} {num} times" for name, num in summary["takes"].items())
+        lines.append(f"retaken: {', '.join(retaken)}")
+    return "\n".join([*lines, f"film: {summary['film'] or 'not joined yet'}"])
 
 
 def format_time(seconds: float) -> str:
@@ -100,6 +142,10 @@ def format_time(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def _h200(flops: float) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,7 @@ SCHEMA = pa.schema(
         pa.field("seconds", pa.float64()),
         pa.field("version", pa.string()),
         pa.field("files", pa.string()),
+        pa.field("takes", pa.string()),
     ]
 )
 
@@ -62,6 +63,8 @@ class Commit:
         device, dtype, num_threads: what the codes were made with; threads of a replica on a CPU.
         seconds: wall time of making it.
         files: names and sha256 of what was made with the film.
+        takes: of a plan, how often each segment was taken again, also of those that it does without. The latest
+            plan has all takes of the run: a log that keeps it needs no earlier one.
     """
 
     kind: Kind
@@ -77,6 +80,7 @@ class Commit:
     seconds: float | None = None
     version: str | None = None
     files: dict[str, str] | None = None
+    takes: dict[str, int] | None = None
 
     @classmethod
     def of_codes(cls, key: str, codes: np.ndarray) -> Self:
@@ -99,17 +103,25 @@ class Commit:
         return np.frombuffer(self.codes, self.codes_dtype).reshape(self.codes_shape)
 
     def to_parquet(self, link: Link) -> bytes:
-        files = None if self.files is None else json.dumps(self.files, sort_keys=True)
-        return seal([asdict(self) | {"files": files}], SCHEMA, asdict(link))
+        texts = {"files": _to_json(self.files), "takes": _to_json(self.takes)}
+        return seal([asdict(self) | texts], SCHEMA, asdict(link))
 
     @classmethod
     def from_parquet(cls, content: bytes, where: str) -> tuple[Self, Link]:
         rows, about = unseal(content, where, FIX)
         try:
             (row,) = rows
-            shape, files = row["codes_shape"], row["files"]
+            shape = row["codes_shape"]
             row["codes_shape"] = None if shape is None else tuple(shape)
-            row["files"] = None if files is None else json.loads(files)
+            row["files"], row["takes"] = _from_json(row["files"]), _from_json(row.get("takes"))
             return cls(**{field.name: row[field.name] for field in fields(cls)}), Link(**about)
         except (ValueError, KeyError, TypeError) as error:
             raise LedgerError(f"{where}: is not a commit of this version ({error!r}). {FIX}") from error
+
+
+def _to_json(content: dict[str, Any] | None) -> str | None:
+    return None if content is None else json.dumps(content, sort_keys=True)
+
+
+def _from_json(text: str | None) -> dict[str, Any] | None:
+    return None if text is None else json.loads(text)

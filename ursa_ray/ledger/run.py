@@ -18,7 +18,7 @@ from pathlib import Path
 from socket import gethostname
 from typing import Self
 
-from ursa_ray.errors import LedgerError, OptionError
+from ursa_ray.errors import LeaseError, LedgerError, OptionError
 from ursa_ray.ledger.commit import Commit
 from ursa_ray.ledger.log import Log
 from ursa_ray.ledger.plans import plan_from_parquet, plan_to_parquet
@@ -33,7 +33,10 @@ CONTACT_SHEET = "contact-sheet.png"
 
 
 class Run:
-    """An open run; `segments` are the committed ones by key, `last_film` is what was joined last."""
+    """An open run; `segments` are the committed ones by key, `last_film` is what was joined last.
+
+    `takes` says how often each segment was taken again, by its name: plans of this run are made with them.
+    """
 
     def __init__(self, store: Store):
         self.store = store
@@ -42,6 +45,7 @@ class Run:
         self.segments: dict[str, Commit] = {}
         self.last_film: Commit | None = None
         self.plan_sha256: str | None = None
+        self.takes: dict[str, int] = {}
         self._log = Log(store)
         self._read()
 
@@ -63,6 +67,24 @@ class Run:
             pass  # another render has just made it
         except OSError as error:
             raise OptionError(f"{url}: cannot be written ({error.strerror}). Give another --run.") from error
+        return cls.open(url)
+
+    @classmethod
+    def find(cls, url: str | Path) -> Self | None:
+        """Open the run that is there, None if its place is absent or empty; nothing is written.
+
+        Raises:
+            OptionError: something else is there.
+            LedgerError: as of `create`.
+        """
+        store = open_store(url)
+        try:
+            if not store.exists(FORMAT_NAME):
+                if store.names(""):
+                    raise OptionError(f"{url}: is neither a run nor an empty folder. Give another --run.")
+                return None
+        except OSError as error:
+            raise OptionError(f"{url}: cannot be read ({error.strerror}). Give another --run.") from error
         return cls.open(url)
 
     @classmethod
@@ -112,15 +134,22 @@ class Run:
         self._take(commit)
 
     def begin(self, plan: Plan) -> None:
-        """Note that `plan` is what this run renders from now on."""
-        name = _plan_name(plan.sha256)
+        """Note that `plan`, made with the takes of this run, is what it renders from now on.
+
+        Takes that are new in it are remembered with it, in one entry of the log: both or neither.
+
+        Raises:
+            LeaseError: another render has taken something again since these takes were read.
+            LedgerError: the disk refuses.
+        """
+        name, takes = _plan_name(plan.sha256), self._takes_with(plan)
         try:
             if not self.store.exists(name):
                 self.store.create(name, plan_to_parquet(plan))
         except OSError as error:
             raise LedgerError(f"{self.where(name)}: cannot be written ({error.strerror}).") from error
         if self.plan_sha256 != plan.sha256:
-            self.commit(Commit("plan", plan.sha256))
+            self.commit(Commit("plan", plan.sha256, takes=takes))
 
     def plan(self) -> Plan | None:
         """The plan that was rendered last."""
@@ -131,6 +160,14 @@ class Run:
             return plan_from_parquet(self.store.read(name), self.where(name))
         except OSError as error:
             raise LedgerError(f"{self.where(name)}: is missing. Render the storyboard again to restore it.") from error
+
+    def _takes_with(self, plan: Plan) -> dict[str, int]:
+        """Takes of what is not in the plan stay, for when it comes back."""
+        planned = {segment.name: segment.take for segment in plan.segments}
+        behind = [name for name, take in planned.items() if take < self.takes.get(name, 0)]
+        if behind:
+            raise LeaseError(f"{self.url}: {behind[0]} has been taken again since this was planned. Render again.")
+        return self.takes | {name: take for name, take in planned.items() if take}
 
     def _read(self) -> None:
         for commit in self._log.read_new():
@@ -145,6 +182,7 @@ class Run:
                 self.last_film = commit
             case "plan":
                 self.plan_sha256 = commit.key
+                self.takes = commit.takes or {}
 
 
 def _plan_name(sha256: str) -> str:

@@ -1,5 +1,6 @@
 """Pure planning: a storyboard and a checkpoint in, every segment with its key, condition, seed and cost out."""
 
+from ursa_ray.plan.difference import Difference, difference
 from ursa_ray.plan.lint import lint
 from ursa_ray.plan.planner import plan_storyboard
 from ursa_ray.plan.segments import (
@@ -11,15 +12,21 @@ from ursa_ray.plan.segments import (
     PlannedShot,
     Segment,
 )
+from ursa_ray.plan.takes import Takes, take_again, with_takes
 
 __all__ = [
     "ClipCondition",
     "Condition",
+    "Difference",
     "ImageCondition",
     "ParentCondition",
     "Plan",
     "PlannedShot",
     "Segment",
+    "Takes",
+    "difference",
     "lint",
     "plan_storyboard",
+    "take_again",
+    "with_takes",
 ]

@@ -64,6 +64,7 @@ class Segment:
         shown: the segment's frames that the film shows; those before repeat what conditioned it.
         film: where in the film they are.
         flops: work of the denoising steps.
+        take: how often it was taken again, with another seed each time.
     """
 
     shot: str
@@ -86,6 +87,7 @@ class Segment:
     film: tuple[int, int]
     flops: float
     key: str = ""
+    take: int = 0
 
     @property
     def name(self) -> str:
