@@ -141,9 +141,9 @@ class _Comparison:
             yield f"its parent {parent} is new"
         elif here.key != there.key:
             yield f"its parent {parent} is another"
-        yield from _changed("given frames", there.num_given, here.num_given)
-        if parent == former and here.stop != there.stop:
+        elif here.stop != there.stop:
             yield f"its parent {parent} is cut elsewhere"
+        yield from _changed("given frames", there.num_given, here.num_given)
 
     def _words(self, condition: Condition | None, plan: Plan | None) -> str:
         match condition:

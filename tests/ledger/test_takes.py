@@ -1,0 +1,91 @@
+"""Takes are remembered with the plan that they are in: both, or neither."""
+
+import os
+from contextlib import suppress
+from dataclasses import asdict
+
+import pytest
+
+from tests.ledger.runs import contents
+from tests.ledger.test_crashes import Crash, stop_at
+from tests.plan.boards import plan_of
+from ursa_ray.errors import LeaseError
+from ursa_ray.ledger import Commit, Run
+from ursa_ray.ledger.commit import SCHEMA, Link
+from ursa_ray.ledger.sealed import seal
+from ursa_ray.plan import with_takes
+
+SHOTS = ({"frames": 60}, {"continue": "s0"})
+
+
+@pytest.fixture
+def first():
+    return plan_of(*SHOTS)
+
+
+def test_a_run_has_the_takes_of_the_plan_that_was_begun_last(run, first):
+    assert run.takes == {}
+    run.begin(first)
+    assert run.takes == {}
+    run.begin(with_takes(first, {"s0[1]": 1}))
+    assert run.takes == Run.open(run.store.folder).takes == {"s0[1]": 1}
+    run.begin(with_takes(first, {"s0[1]": 2, "s1[0]": 1}))
+    assert run.takes == Run.open(run.store.folder).takes == {"s0[1]": 2, "s1[0]": 1}
+
+
+def test_a_plan_of_takes_comes_back_from_its_file_as_it_was(run, first):
+    plan = with_takes(first, {"s0[1]": 2})
+    run.begin(plan)
+    assert Run.open(run.store.folder).plan() == plan
+
+
+def test_takes_of_what_a_plan_does_without_stay_for_when_it_comes_back(run, first):
+    run.begin(with_takes(first, {"s0[1]": 2, "s1[0]": 1}))
+    run.begin(with_takes(plan_of({"frames": 20}), run.takes))
+    assert run.takes == Run.open(run.store.folder).takes == {"s0[1]": 2, "s1[0]": 1}
+
+
+def test_a_plan_made_before_a_later_take_is_refused_and_writes_nothing(run, first):
+    run.begin(with_takes(first, {"s0[1]": 2}))
+    before = contents(run.store.folder)
+    for takes in ({}, {"s0[1]": 1, "s1[0]": 1}):
+        with pytest.raises(LeaseError, match=r"s0\[1\] has been taken again since this was planned\. Render again\."):
+            Run.open(run.store.folder).begin(with_takes(first, takes))
+    assert contents(run.store.folder) == before
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+@pytest.mark.parametrize("name", ["fsync", "link", "unlink", "replace", "mkdir"])
+def test_a_crash_leaves_take_and_plan_or_neither(run, first, monkeypatch, name, number):
+    run.begin(first)
+    taken = with_takes(first, {"s0[1]": 1})
+    with monkeypatch.context() as patch:
+        stop_at(patch, name, number, Crash())
+        with suppress(Crash):
+            run.begin(taken)
+    again = Run.open(run.store.folder)
+    assert (again.takes, again.plan_sha256) in [({}, first.sha256), ({"s0[1]": 1}, taken.sha256)]
+    resumed = with_takes(first, again.takes)
+    again.begin(resumed)
+    assert Run.open(run.store.folder).takes == {segment.name: 1 for segment in resumed.segments if segment.take}
+
+
+def test_an_entry_from_before_there_were_takes_is_read():
+    link = Link(0, "", 1, "00")
+    row = asdict(Commit("plan", "ab" * 32))
+    del row["takes"]
+    content = seal([row], SCHEMA.remove(SCHEMA.get_field_index("takes")), asdict(link))
+    assert Commit.from_parquet(content, "here") == (Commit("plan", "ab" * 32), link)
+
+
+def test_a_place_without_a_run_has_none_and_stays_as_it_is(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert Run.find(tmp_path / "empty") is None
+    assert Run.find(tmp_path / "absent" / "below") is None
+    assert os.listdir(tmp_path) == ["empty"]
+
+
+def test_a_run_is_found_with_what_it_has(rendered):
+    before = contents(rendered.store.folder)
+    assert Run.find(rendered.store.folder).segments.keys() == {"one", "two"}
+    assert contents(rendered.store.folder) == before
