@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -53,10 +54,12 @@ def require_stream(film: Path, planned: VideoInfo) -> None:
 
 def require_times(film: Path, planned: VideoInfo) -> None:
     """Pictures follow one another at the times of frames; one that stays counts as often as it is shown."""
-    with Image.open(film, formats=["WEBP"]) as pictures:
+    with opened(film, "WEBP") as pictures:
         require_shape(film, planned, *pictures.size)
-        num_frames = num_shown(durations_ms(pictures), planned.fps)
-    require_count(film, planned, num_frames)
+        durations = durations_ms(pictures)
+    if durations == [0] and planned.num_frames > 1:
+        raise MediaError(f"{film.name}: no frame differs from the first, which makes a still. Choose another codec.")
+    require_count(film, planned, num_shown(durations, planned.fps))
 
 
 def num_shown(durations: Iterable[int], fps: Fraction) -> int:
@@ -68,18 +71,29 @@ def num_shown(durations: Iterable[int], fps: Fraction) -> int:
     return num_frames
 
 
-def durations_ms(pictures: Image.Image) -> Iterator[int]:
-    """How long each picture of an animation is shown; all are decoded."""
+def durations_ms(pictures: Image.Image) -> list[int]:
+    """How long each picture of an animation is shown, [0] for a still; all are decoded."""
+    durations = []
     for index in range(getattr(pictures, "n_frames", 1)):
         pictures.seek(index)
         pictures.load()
-        yield pictures.info.get("duration", 0)  # a film of one picture is a still, which has none
+        durations.append(pictures.info.get("duration", 0))
+    return durations
 
 
 def read_pictures(folder: Path) -> Iterator[np.ndarray]:
     for path in sorted(folder.iterdir()):
-        with Image.open(path, formats=["PNG"]) as picture:
+        with opened(path, "PNG") as picture:
             yield np.asarray(picture)
+
+
+@contextmanager
+def opened(path: Path, image_format: str) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path, formats=[image_format]) as image:
+            yield image
+    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow raises for damage
+        raise MediaError(f"{path.name}: is damaged: {error}. Check the disk and try again.") from error
 
 
 def require_shape(film: Path, planned: VideoInfo, width: int, height: int) -> None:
