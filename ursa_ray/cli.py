@@ -184,7 +184,7 @@ def export(
         counted,
     )
     if exported.differing_segments:
-        _warn([f"{exported.differing_segments} segments decode to other frames here than those of the film."])
+        _warn([f"segments whose frames, decoded here, are not those of the film: {exported.differing_segments}"])
     _print(export_text(exported))
     if as_json:
         _print_json(export_summary(exported))

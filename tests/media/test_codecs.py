@@ -95,6 +95,7 @@ def test_an_animation_has_a_picture_for_each_frame_lasts_as_long_and_loops(tmp_p
         durations = []
         for index in range(film.n_frames):
             film.seek(index)
+            film.load()
             durations.append(film.info["duration"])
         assert film.info["loop"] == 0  # without end
     assert len(durations) == 13
@@ -178,7 +179,7 @@ def test_a_webp_that_ends_early_is_found_out(tmp_path, noise, fake_ffmpeg):
         done
         exec "$REAL" "$@"
     """)
-    with pytest.raises(MediaError, match="holds 5 frames; .*num_frames=6.* was planned"):
+    with pytest.raises(MediaError, match=r"holds 5 frames; .*num_frames=6.* was planned"):
         write_film(tmp_path / "film.webp", noise(6), 6, SIZE, FPS, CODECS["webp"])
     assert list(tmp_path.iterdir()) == []
 

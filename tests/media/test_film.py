@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ursa_ray.errors import MediaError
+from ursa_ray.media import H264, probe, read_clip_tail, write_film
 from ursa_ray.media import ffmpeg as ffmpeg_module
 from ursa_ray.media import film as film_module
-from ursa_ray.media import H264, probe, read_clip_tail, write_film
 from ursa_ray.media.frames import decode_frames
 
 FPS = Fraction(12)
