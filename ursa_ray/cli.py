@@ -1,9 +1,11 @@
-"""The command line: `ursa-ray plan | render | status | doctor`."""
+"""The command line: `ursa-ray plan | render | status | export | doctor`."""
 
 import json
+import re
 import signal
 import sys
 from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +26,11 @@ INTERRUPTED = 130
 class Device(StrEnum):
     CPU = "cpu"
     CUDA = "cuda"
+
+
+class Retime(StrEnum):
+    NEAREST = "nearest"
+    SPEED = "speed"
 
 
 EXIT_CODES = (
@@ -156,6 +163,66 @@ def status(run: RunUrl, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def export(
+    run: RunUrl,
+    out: Annotated[Path, typer.Option(metavar="FILE|FOLDER", help="Where to; .mp4, .mov, .mkv, .gif, .webp say how.")],
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            help="h264, hevc, prores, ffv1 (without loss), png (a folder of frames), gif or webp.",
+            show_default="by the suffix of --out; png without one",
+        ),
+    ] = None,
+    crf: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=51, help="Quality of h264 and hevc, 0 is best.", show_default="the storyboard's; 20 for hevc"
+        ),
+    ] = None,
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="Pixels.", show_default="the film's")] = None,
+    fps: Annotated[
+        str | None, typer.Option(help="Frames a second; another rate needs --retime.", show_default="the film's")
+    ] = None,
+    retime: Annotated[
+        Retime | None,
+        typer.Option(help="nearest keeps the duration, frames come again or fall away; speed keeps the frames."),
+    ] = None,
+    device: Annotated[
+        Device | None,
+        typer.Option(help="What codes are decoded on where frames are gone.", show_default="cuda where there is a GPU"),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the film of a finished render again, from its frames: in another codec, size or frame rate."""
+    from ursa_ray.export import ExportOptions
+    from ursa_ray.export import export as make
+    from ursa_ray.media import choose_codec
+    from ursa_ray.progress import counted
+    from ursa_ray.summary import export_summary, export_text
+
+    exported = make(
+        ExportOptions(
+            run,
+            out,
+            choose_codec(out, codec),
+            crf,
+            None if size is None else _size(size),
+            None if fps is None else _frame_rate(fps),
+            None if retime is None else retime.value,
+            None if device is None else device.value,
+            overwrite,
+        ),
+        counted,
+    )
+    if exported.differing_segments:
+        _warn([f"segments whose frames, decoded here, are not those of the film: {exported.differing_segments}"])
+    _print(export_text(exported))
+    if as_json:
+        _print_json(export_summary(exported))
+
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Show what this machine has and lacks for rendering."""
     from ursa_ray.doctor import examine
@@ -221,6 +288,24 @@ def _with_takes(plan: "Plan", run: "Run | None", retake: list[str] | None) -> "P
             "--retake: nothing is rendered yet that could be made again. Give the --run that it is in, or leave it out."
         )
     return with_takes(plan, take_again(plan, {} if run is None else run.takes, retake or ()))
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if match is None:
+        raise OptionError(f"--size is {text!r}, expected width and height such as 1024x640.")
+    return int(match[1]), int(match[2])
+
+
+def _frame_rate(text: str) -> Fraction:
+    from ursa_ray.storyboard.durations import parse_frame_rate
+
+    try:
+        return parse_frame_rate(Fraction(text))
+    except (ValueError, ZeroDivisionError) as error:
+        raise OptionError(
+            f"--fps is {text!r}, expected a number from 1 to 240 such as 24, 23.976 or 24000/1001."
+        ) from error
 
 
 def _replaced(run: "Run", plan: "Plan") -> list[str]:

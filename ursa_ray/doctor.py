@@ -11,7 +11,7 @@ from importlib.metadata import version
 from ursa_ray import __version__
 from ursa_ray.checkpoint import open_checkpoint
 from ursa_ray.checkpoint.released import RELEASED
-from ursa_ray.media import ffmpeg_sha256, ffmpeg_version
+from ursa_ray.media import CODECS, encoders, ffmpeg_sha256, ffmpeg_version
 
 # A minute of 320x512 takes about 0.5 GB of frames kept without loss.
 MIN_FREE_BYTES = 2 * 10**9
@@ -61,7 +61,12 @@ def _devices() -> Finding:
 
 
 def _ffmpeg() -> Finding:
-    return Finding("ffmpeg", f"{ffmpeg_version()}, sha256 {ffmpeg_sha256()[:12]}")
+    known = encoders()
+    lacking = {name for name, codec in CODECS.items() if codec.encoder not in known}
+    without = f"; cannot export {', '.join(sorted(lacking))}" if lacking else ""
+    # A render needs these two; the others are asked for by name.
+    ok = not lacking & {"h264", "ffv1"}
+    return Finding("ffmpeg", f"{ffmpeg_version()}, sha256 {ffmpeg_sha256()[:12]}{without}", ok)
 
 
 def _disk() -> Finding:

@@ -16,12 +16,18 @@ def published(path: Path) -> Iterator[Path]:
     """Give a path of the same name, aside, to write to; if the block ends without an error it becomes `path`.
 
     Aside is a folder `.aside-*` beside `path`, with room for whatever else the block writes. A killed process
-    leaves that folder behind, and never a part of a file at `path`.
+    leaves that folder behind, and never a part of a file at `path`. What the block writes may be a folder of
+    files. It takes the place of another in two steps: killed between them, it leaves both aside and no `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=ASIDE, dir=path.parent) as folder:
         aside = Path(folder) / path.name
         yield aside
+        if aside.is_dir():
+            for file in aside.iterdir():
+                sync(file)
+            if path.is_dir():
+                os.replace(path, f"{aside}.replaced")
         sync(aside)
         os.replace(aside, path)
         sync(path.parent)

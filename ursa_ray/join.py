@@ -8,7 +8,7 @@ import numpy as np
 from ursa_ray import __version__
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger import CONTACT_SHEET, FILM, Commit, Run
-from ursa_ray.media import read_mezzanine, write_contact_sheet, write_film, write_still
+from ursa_ray.media import H264, read_mezzanine, write_contact_sheet, write_film, write_still
 from ursa_ray.plan import Plan, PlannedShot
 
 # Pictures on the contact sheet: they are in memory together.
@@ -44,7 +44,7 @@ def join(plan: Plan, run: Run) -> str:
             num_frames=plan.num_frames,
             size=(plan.width, plan.height),
             fps=plan.fps,
-            crf=plan.crf,
+            codec=H264.with_crf(plan.crf),
             metadata={"title": plan.title} if plan.title else {},
         )
         files = {FILM: film.sha256}

@@ -7,6 +7,7 @@ from ursa_ray.plan import Difference, Plan
 from ursa_ray.plan.cost import H200_FLOPS_PER_S
 
 if TYPE_CHECKING:  # it would load torch
+    from ursa_ray.export import Exported
     from ursa_ray.render import Rendered
 
 
@@ -94,6 +95,31 @@ def render_summary(rendered: "Rendered") -> dict[str, Any]:
         "generated_segments": rendered.generated_segments,
         "reused_segments": rendered.reused_segments,
     }
+
+
+def export_summary(exported: "Exported") -> dict[str, Any]:
+    film = exported.film
+    return {
+        "film": str(exported.path),
+        "codec": exported.codec,
+        "sha256": exported.sha256,
+        "size_bytes": exported.size_bytes,
+        "num_frames": film.num_frames,
+        "fps": float(film.fps),
+        "seconds": float(film.num_frames / film.fps),
+        "width": film.width,
+        "height": film.height,
+        "decoded_segments": exported.decoded_segments,
+        "differing_segments": exported.differing_segments,
+    }
+
+
+def export_text(exported: "Exported") -> str:
+    film = exported.film
+    return (
+        f"{exported.path}: {exported.codec}, {film.width}x{film.height}, {film.num_frames} frames, "
+        f"{float(film.num_frames / film.fps):.1f} s, {exported.size_bytes / 1e6:.1f} MB"
+    )
 
 
 def run_summary(run: Run) -> dict[str, Any]:

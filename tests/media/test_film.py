@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ursa_ray.errors import MediaError
+from ursa_ray.media import H264, probe, read_clip_tail, write_film
 from ursa_ray.media import ffmpeg as ffmpeg_module
 from ursa_ray.media import film as film_module
-from ursa_ray.media import probe, read_clip_tail, write_film
 from ursa_ray.media.frames import decode_frames
 
 FPS = Fraction(12)
@@ -37,7 +37,7 @@ def test_a_film_of_noise_passes_its_checks_at_any_rate_and_length(tmp_path, nois
 
 @pytest.mark.parametrize("crf", [1, 30, 51])
 def test_a_film_of_noise_passes_its_checks_at_any_quality(tmp_path, noise, crf):
-    write_film(tmp_path / "film.mp4", noise(12), 12, SIZE, FPS, crf)
+    write_film(tmp_path / "film.mp4", noise(12), 12, SIZE, FPS, H264.with_crf(crf))
 
 
 def test_the_report_describes_the_file(tmp_path, noise):

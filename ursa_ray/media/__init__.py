@@ -8,25 +8,38 @@ are `MediaError`, `AssetError` for what the user gave, and the `OSError` of a fo
 """
 
 from ursa_ray.media.assets import asset_sha256, read_clip_tail, read_image
-from ursa_ray.media.ffmpeg import ffmpeg_sha256, ffmpeg_version
+from ursa_ray.media.codecs import CODECS, H264, Codec, choose_codec
+from ursa_ray.media.ffmpeg import MAX_PICTURE_PX, encoders, ffmpeg_sha256, ffmpeg_version, require_encoder
 from ursa_ray.media.film import FilmReport, write_film
-from ursa_ray.media.frames import frames_sha256
+from ursa_ray.media.frames import exactly, frames_sha256, resized
 from ursa_ray.media.mezzanine import mezzanine_is_whole, read_mezzanine, write_mezzanine
 from ursa_ray.media.probe import VideoInfo, probe
+from ursa_ray.media.retime import nearest_frames, num_retimed
 from ursa_ray.media.stills import write_contact_sheet, write_still
 
 __all__ = [
+    "CODECS",
+    "H264",
+    "MAX_PICTURE_PX",
+    "Codec",
     "FilmReport",
     "VideoInfo",
     "asset_sha256",
+    "choose_codec",
+    "encoders",
+    "exactly",
     "ffmpeg_sha256",
     "ffmpeg_version",
     "frames_sha256",
     "mezzanine_is_whole",
+    "nearest_frames",
+    "num_retimed",
     "probe",
     "read_clip_tail",
     "read_image",
     "read_mezzanine",
+    "require_encoder",
+    "resized",
     "write_contact_sheet",
     "write_film",
     "write_mezzanine",

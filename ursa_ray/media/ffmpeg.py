@@ -54,6 +54,23 @@ def ffmpeg_sha256() -> str:
     return file_sha256(Path(executable()))
 
 
+def encoders() -> frozenset[str]:
+    """The encoders that this ffmpeg was built with."""
+    with tempfile.TemporaryFile() as listing:
+        with running("listing encoders", ["-encoders"], stdout=listing.fileno()):
+            pass
+        listing.seek(0)
+        return frozenset(line.split()[1] for line in listing.read().decode().partition("------")[2].splitlines()[1:])
+
+
+def require_encoder(name: str, what: str) -> None:
+    if name not in encoders():
+        raise MediaError(
+            f"{executable()} lacks the encoder {name}, which {what} needs. Install imageio-ffmpeg from a wheel, which "
+            "brings an ffmpeg that has it, and unset IMAGEIO_FFMPEG_EXE; or choose another codec."
+        )
+
+
 def reading(path: Path) -> list[str]:
     """The arguments that open a video, stopping at the first damage and touching no other file."""
     # `file:` takes the rest literally, so that a name may begin with a dash or look like a protocol.

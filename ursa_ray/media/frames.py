@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from PIL import Image
 
 from ursa_ray.errors import MediaError
 from ursa_ray.media.ffmpeg import ALL_FRAMES, reading, running
@@ -60,6 +61,11 @@ def exactly(frames: Iterable[np.ndarray], num_frames: int, shape: tuple[int, int
         count += 1
     if count < num_frames:
         raise MediaError(f"frames end after {count}; {num_frames} were planned")
+
+
+def resized(frames: Iterable[np.ndarray], width: int, height: int) -> Iterator[np.ndarray]:
+    for frame in frames:
+        yield np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def decode_frames(path: Path, *filters: str) -> Generator[np.ndarray]:
