@@ -63,7 +63,8 @@ def plan(storyboard: StoryboardPath, as_json: AsJson = False) -> None:
 def render(
     storyboard: StoryboardPath,
     run: Annotated[
-        str | None, typer.Option(help="Folder or s3://bucket/prefix of the render.", show_default="renders/<storyboard's name>")
+        str | None,
+        typer.Option(help="Folder or s3://bucket/prefix of the render.", show_default="renders/<storyboard's name>"),
     ] = None,
     replicas: Annotated[
         int | None,

@@ -6,12 +6,14 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import Enum, auto
 from typing import Any
 
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
+from urllib3 import HTTPResponse
 
 
 class Fault(Enum):
@@ -24,7 +26,7 @@ class Fault(Enum):
     UNAVAILABLE_AFTER = auto()  # 503, though it was carried out
 
 
-class Answered(Exception):
+class AnswerError(Exception):
     """An answer other than success."""
 
     def __init__(self, status: int):
@@ -58,19 +60,17 @@ class Way:
             case Fault.LOST_REPLY | Fault.LATE:
                 raise ReadTimeoutError(endpoint_url="s3")
             case Fault.CONFLICT:
-                raise Answered(409)
+                raise AnswerError(409)
             case Fault.REFUSED_AFTER:
-                raise Answered(412)
+                raise AnswerError(412)
             case Fault.UNAVAILABLE | Fault.UNAVAILABLE_AFTER:
-                raise Answered(503)
+                raise AnswerError(503)
 
     def settle(self):
         """What is late arrives."""
         while self.late:
-            try:
+            with suppress(AnswerError):
                 self.late.pop(0)()
-            except Answered:
-                pass
 
 
 def no_faults():
@@ -93,18 +93,18 @@ class FakeBucket:
     def put(self, key, content, none_match=None, match=None):
         there = self.contents.get(key)
         if none_match == "*" and there is not None:
-            raise Answered(412)
+            raise AnswerError(412)
         if match is not None and there is None:
-            raise Answered(404)
+            raise AnswerError(404)
         if match is not None and match != etag(there):
-            raise Answered(412)
+            raise AnswerError(412)
         self.contents[key] = content
         self.num_writes[key] += 1
         return {"ETag": etag(content)}
 
     def get(self, key):
         if key not in self.contents:
-            raise Answered(404)
+            raise AnswerError(404)
         return {"Body": io.BytesIO(self.contents[key]), "ETag": etag(self.contents[key])}
 
 
@@ -137,7 +137,7 @@ class FakeClient:
     def _send(self, carry_out, operation):
         try:
             return self.way.take(carry_out, operation == "PutObject")
-        except Answered as answer:
+        except AnswerError as answer:
             code = {404: "NoSuchKey", 409: "ConditionalRequestConflict", 412: "PreconditionFailed", 503: "SlowDown"}
             response = {
                 "Error": {"Code": code[answer.status], "Message": "as told"},
@@ -153,7 +153,7 @@ def meet_faults(client, way: Way):
     def send(request, **_):
         try:
             return way.take(lambda: session.send(request), request.method == "PUT")
-        except Answered as answer:
-            return AWSResponse(request.url, answer.status, {}, io.BytesIO(b""))
+        except AnswerError as answer:
+            return AWSResponse(request.url, answer.status, {}, HTTPResponse(io.BytesIO(), preload_content=False))
 
     client.meta.events.register("before-send.s3", send)

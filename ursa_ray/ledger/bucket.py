@@ -29,15 +29,15 @@ T = TypeVar("T")
 PAUSES_S = (0.1, 0.3, 1.0, 2.5, 5.0, 0.0)
 
 
-class Refused(OSError):
+class RefusedError(OSError):
     """412: the condition does not hold, perhaps because an earlier try of the same put was carried out."""
 
 
-class Conflict(OSError):
+class ConflictError(OSError):
     """409: another put was under way; nothing was written."""
 
 
-class Unanswered(OSError):
+class UnansweredError(OSError):
     """Time-out, lost connection or 5xx: carried out or not, or not yet."""
 
 
@@ -81,9 +81,9 @@ class Bucket:
         for pause_s in self._pauses_s:
             try:
                 return self.put_if(key, content, expected)
-            except Conflict:
+            except ConflictError:
                 pass
-            except (Refused, Unanswered, FileNotFoundError):
+            except (RefusedError, UnansweredError, FileNotFoundError):
                 found = self.find(key)
                 if found is not None and found.content == content:
                     return found.etag
@@ -93,7 +93,7 @@ class Bucket:
         raise self._gave_up(key)
 
     def put_if(self, key: str, content: bytes, expected: str | None) -> str:
-        """One request; may raise `Refused`, `Conflict` and `Unanswered`."""
+        """One request; may raise `RefusedError`, `ConflictError` and `UnansweredError`."""
         condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected}
         with os_errors(self._where(key)):
             reply = self._client.put_object(
@@ -106,7 +106,7 @@ class Bucket:
         for expected in (None, f'"{"0" * 32}"'):
             try:
                 self._again(lambda expected=expected: self.put_if(key, content, expected), key)
-            except Refused:
+            except RefusedError:
                 continue
             return True
         return False
@@ -120,12 +120,12 @@ class Bucket:
         for pause_s in self._pauses_s:
             try:
                 return request()
-            except (Conflict, Unanswered):
+            except (ConflictError, UnansweredError):
                 time.sleep(pause_s)
         raise self._gave_up(key)
 
-    def _gave_up(self, key: str) -> Unanswered:
-        return Unanswered(errno.ETIMEDOUT, f"no answer after {len(self._pauses_s)} tries", self._where(key))
+    def _gave_up(self, key: str) -> UnansweredError:
+        return UnansweredError(errno.ETIMEDOUT, f"no answer after {len(self._pauses_s)} tries", self._where(key))
 
     def _where(self, key: str) -> str:
         return f"s3://{self.name}/{key}"
@@ -139,7 +139,7 @@ def os_errors(where: str) -> Iterator[None]:
     except ClientError as error:
         raise _refusal(error, where) from error
     except (HTTPClientError, IncompleteReadError) as error:
-        raise Unanswered(errno.ETIMEDOUT, str(error), where) from error
+        raise UnansweredError(errno.ETIMEDOUT, str(error), where) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise PermissionError(errno.EACCES, str(error), where) from error
     except (BotoCoreError, Boto3Error) as error:
@@ -153,14 +153,14 @@ def _refusal(error: ClientError, where: str) -> OSError:
     if code == "NoSuchBucket":
         return OSError(errno.ENODEV, "there is no such bucket", where)
     if status >= 500 or code in ("RequestTimeout", "SlowDown"):
-        return Unanswered(errno.ETIMEDOUT, text, where)
+        return UnansweredError(errno.ETIMEDOUT, text, where)
     match status:
         case 404:
             return FileNotFoundError(errno.ENOENT, text, where)
         case 409:
-            return Conflict(errno.EAGAIN, text, where)
+            return ConflictError(errno.EAGAIN, text, where)
         case 412:
-            return Refused(errno.EEXIST, text, where)
+            return RefusedError(errno.EEXIST, text, where)
         case 401 | 403:
             return PermissionError(errno.EACCES, text, where)
         case _:

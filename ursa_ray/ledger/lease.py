@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Self
 
 from ursa_ray.errors import LeaseError
@@ -88,10 +88,8 @@ class Lease:
                 continue
 
     def _release(self) -> None:
-        try:
+        with suppress(OSError):  # It is another's, or is left to run out.
             self._bucket.swap(self._key, self._text(""), self._etag)
-        except OSError:
-            pass  # It is another's, or is left to run out.
 
     def _text(self, holder: str) -> bytes:
         """Never the same twice, so that every renewal has another ETag."""

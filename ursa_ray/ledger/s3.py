@@ -23,7 +23,11 @@ ENTRY_TIMEOUT_S = 10.0
 
 
 class S3Store:
-    """Entries, plans and the lease go through `Bucket`; files of any size through boto3's transfers, with its retries."""
+    """Entries, plans and the lease go through `Bucket`, files of any size through boto3's transfers with its retries.
+
+    Attributes:
+        entries, files: clients for the one and the other.
+    """
 
     def __init__(
         self,
@@ -33,10 +37,11 @@ class S3Store:
         entries: Any = None,
         files: Any = None,
     ):
-        self.url = url.rstrip("/")
-        bucket, _, prefix = self.url.removeprefix(SCHEME).partition("/")
+        place = url.removeprefix(SCHEME).rstrip("/")
+        bucket, _, prefix = place.partition("/")
         if not bucket:
             raise OptionError(f"{url}: names no bucket, expected s3://bucket/prefix.")
+        self.url = f"{SCHEME}{place}"
         self._prefix = f"{prefix}/" if prefix else ""
         self._life_s = life_s
         try:
