@@ -146,14 +146,38 @@ class FakeClient:
             raise ClientError(response, operation) from None
 
 
-def meet_faults(client, way: Way):
-    """Let boto3's client send its requests by `way`; the network below is real."""
-    session = URLLib3Session()
+class FaultyClient:
+    """boto3's client, whose requests go by `way`; the network below is real.
+
+    Clients take long to make, so many of these share one: `shared` comes from `shareable`.
+    """
+
+    def __init__(self, shared, way: Way):
+        self.client, self.ways = shared
+        self.way = way
+
+    def put_object(self, **what):
+        return self._send(self.client.put_object, what)
+
+    def get_object(self, **what):
+        return self._send(self.client.get_object, what)
+
+    def _send(self, operation, what):
+        self.ways.append(self.way)
+        try:
+            return operation(**what)
+        finally:
+            self.ways.pop()
+
+
+def shareable(client):
+    session, ways = URLLib3Session(), []
 
     def send(request, **_):
         try:
-            return way.take(lambda: session.send(request), request.method == "PUT")
+            return ways[-1].take(lambda: session.send(request), request.method == "PUT")
         except AnswerError as answer:
             return AWSResponse(request.url, answer.status, {}, HTTPResponse(io.BytesIO(), preload_content=False))
 
     client.meta.events.register("before-send.s3", send)
+    return client, ways

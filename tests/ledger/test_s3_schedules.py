@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.ledger.faulty_s3 import FakeBucket, FakeClient, Fault, Way, meet_faults, no_faults, random_faults
+from tests.ledger.faulty_s3 import FakeBucket, FakeClient, Fault, FaultyClient, Way, no_faults, random_faults, shareable
 from ursa_ray.errors import LeaseError, LedgerError
 from ursa_ray.ledger import Commit
 from ursa_ray.ledger.bucket import connect
@@ -34,13 +34,12 @@ class Fake:
 
 
 class Moto:
-    def __init__(self, bucket):
-        self.url = f"{bucket}/run"
+    def __init__(self, url, shared, files):
+        self.url, self.shared, self.files = url, shared, files
 
     def store(self, way):
-        entries = connect(1, 10.0)
-        meet_faults(entries, way)
-        return S3Store(self.url, pauses_s=(0.0,) * NUM_TRIES, entries=entries)
+        entries = FaultyClient(self.shared, way)
+        return S3Store(self.url, pauses_s=(0.0,) * NUM_TRIES, entries=entries, files=self.files)
 
 
 @dataclass
@@ -166,12 +165,13 @@ def test_of_competing_drivers_no_two_commit_the_same_number_and_all_that_is_comm
     assert sum(isinstance(error, LeaseError) for error in errors) > 10
 
 
-@pytest.mark.parametrize("first", range(0, NUM_ON_MOTO, 10))
+@pytest.mark.parametrize("first", range(0, NUM_ON_MOTO, NUM_ON_MOTO // 8))
 def test_the_same_holds_on_moto(bucket, first):
-    for seed in range(first, first + 10):
-        place = Moto(f"{bucket}/alone-{seed}")
+    shared, files = shareable(connect(1, 10.0)), connect(1, 10.0)
+    for seed in range(first, first + NUM_ON_MOTO // 8):
+        place = Moto(f"{bucket}/alone-{seed}", shared, files)
         assert alone(place, seed, num_turns=4).errors == [], seed
-        place = Moto(f"{bucket}/compete-{seed}")
+        place = Moto(f"{bucket}/compete-{seed}", shared, files)
         check(place, compete(place, seed, num_turns=6))
 
 
