@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import Any
 
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
+from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 from urllib3 import HTTPResponse
 
@@ -174,10 +174,20 @@ def shareable(client):
     session, ways = URLLib3Session(), []
 
     def send(request, **_):
+        replies = []
+
+        def carry_out():
+            replies.append(session.send(request))
+            return replies[-1]
+
         try:
-            return ways[-1].take(lambda: session.send(request), request.method == "PUT")
-        except AnswerError as answer:
-            return AWSResponse(request.url, answer.status, {}, HTTPResponse(io.BytesIO(), preload_content=False))
+            return ways[-1].take(carry_out, request.method == "PUT")
+        except (AnswerError, HTTPClientError) as error:
+            for reply in replies:
+                reply.raw.close()  # nobody reads it
+            if isinstance(error, HTTPClientError):
+                raise
+            return AWSResponse(request.url, error.status, {}, HTTPResponse(io.BytesIO(), preload_content=False))
 
     client.meta.events.register("before-send.s3", send)
     return client, ways
