@@ -18,7 +18,7 @@ GOLDENS = Path(__file__).parent / "goldens"
 @pytest.fixture(autouse=True)
 def isolated(tmp_path_factory, monkeypatch):
     for name in list(os.environ):
-        if name.startswith(("RAY_", "HF_", "URSA_")):
+        if name.startswith(("AWS_", "RAY_", "HF_", "URSA_")):
             monkeypatch.delenv(name)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))

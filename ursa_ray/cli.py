@@ -49,7 +49,6 @@ app = typer.Typer(
 )
 
 StoryboardPath = Annotated[Path, typer.Argument(metavar="STORYBOARD", help="YAML file that says what to film.")]
-RunUrl = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a render.")]
 Retake = Annotated[
     list[str] | None,
     typer.Option(
@@ -59,6 +58,7 @@ Retake = Annotated[
         show_default=False,
     ),
 ]
+RunUrl = Annotated[str, typer.Argument(metavar="RUN", help="Folder or s3://bucket/prefix of a render.")]
 AsJson = Annotated[bool, typer.Option("--json", help="End standard output with one line that holds one JSON object.")]
 
 
@@ -98,7 +98,8 @@ def plan(
 def render(
     storyboard: StoryboardPath,
     run: Annotated[
-        str | None, typer.Option(help="Folder of the render.", show_default="renders/<storyboard's name>")
+        str | None,
+        typer.Option(help="Folder or s3://bucket/prefix of the render.", show_default="renders/<storyboard's name>"),
     ] = None,
     replicas: Annotated[
         int | None,

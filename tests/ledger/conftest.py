@@ -1,12 +1,15 @@
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from uuid import uuid4
 
 import numpy as np
 import pytest
 
+from tests.ledger.s3_server import running_server
 from tests.plan.boards import plan_of
 from ursa_ray.ledger import Commit, Run
+from ursa_ray.ledger.bucket import connect
 from ursa_ray.plan import Plan
 
 
@@ -49,3 +52,21 @@ def rendered(run, commit, plan):
     run.commit(commit("two", np.uint32))
     run.commit(Commit("film", plan.sha256, media_sha256="ef" * 32))
     return run
+
+
+@pytest.fixture(scope="session")
+def s3_address():
+    with running_server() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(s3_address, monkeypatch):
+    """The URL of an empty bucket, with the environment in which boto3 finds it."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_address)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    name = f"films-{uuid4()}"
+    connect(1, 10.0).create_bucket(Bucket=name)
+    return f"s3://{name}"

@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from ursa_ray.errors import OptionError
 from ursa_ray.ledger.folder import FolderStore
 
 
@@ -67,5 +68,17 @@ class Store(Protocol):
 
 
 def open_store(url: str | Path) -> Store:
-    """The store at a folder's path; nothing is read or written yet."""
-    return FolderStore(Path(url))
+    """The store at a folder's path or at `s3://bucket/prefix`; nothing is read or written yet.
+
+    Raises:
+        OptionError: it is neither, or boto3 is missing.
+    """
+    if isinstance(url, Path) or "://" not in url:
+        return FolderStore(Path(url))
+    if not url.startswith("s3://"):
+        raise OptionError(f"{url}: a run is in a folder or at s3://bucket/prefix.")
+    try:
+        from ursa_ray.ledger.s3 import S3Store
+    except ModuleNotFoundError as error:
+        raise OptionError(f'{url}: needs boto3, which is missing. pip install "ursa-ray[s3]"') from error
+    return S3Store(url)
