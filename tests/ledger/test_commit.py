@@ -69,7 +69,7 @@ def test_a_flipped_bit_in_the_type_of_a_column_is_found_or_changes_nothing(commi
 def test_every_truncation_is_found(commit):
     content = commit().to_parquet(LINK)
     for length in range(0, len(content), 7):
-        with pytest.raises(LedgerError, match=r"^here: is damaged .*\. Restore it, or render into a new --run\.$"):
+        with pytest.raises(LedgerError, match=r"^here: is damaged .*\. Restore it, or run `ursa-ray fsck` on this run"):
             Commit.from_parquet(content[:length], "here")
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow as pa
 from ursa_ray.errors import LedgerError
 from ursa_ray.ledger.sealed import seal, unseal
 
+# Kind and key are in every row. All else is nullable, and so must be every column that is added.
 SCHEMA = pa.schema(
     [
         pa.field("kind", pa.string(), nullable=False),
@@ -29,10 +30,10 @@ SCHEMA = pa.schema(
     ]
 )
 
-FIX = "Restore it, or render into a new --run."
+FIX = "Restore it, or run `ursa-ray fsck` on this run."
 
 # Events say only that something happened.
-Kind = Literal["segment", "plan", "film", "epoch"]
+Kind = Literal["segment", "plan", "film", "epoch", "invalidate"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Link:
     """An entry's place in the log.
 
     Attributes:
-        previous_sha256: of the entry before; empty for the first.
+        previous_sha256: of the entry before; "" for the first, and for one that was appended behind a damaged one.
         epoch: counts the renders of this run.
         nonce: makes an entry differ from one that another render writes in its place.
     """
@@ -57,11 +58,12 @@ class Commit:
 
     Attributes:
         kind: "segment" has codes; the others are events.
-        key: of the segment; hash of the plan; of the film, the hash of the plan that it shows; who began an epoch.
+        key: of the segment; hash of the plan; of the film, the hash of the plan that it shows; who began an epoch;
+            the number of the entry that is invalidated.
         media_sha256: of the segment's decoded frames; of the film, of its file.
         device, dtype, num_threads: what the codes were made with; threads of a replica on a CPU.
         seconds: wall time of making it.
-        files: names and sha256 of what was made with the film.
+        files: names and sha256 of what was made with the film; of an entry that is invalidated, as it was found.
     """
 
     kind: Kind
@@ -98,18 +100,31 @@ class Commit:
         assert self.codes is not None and self.codes_dtype and self.codes_shape, self.key
         return np.frombuffer(self.codes, self.codes_dtype).reshape(self.codes_shape)
 
-    def to_parquet(self, link: Link) -> bytes:
+    def to_row(self) -> dict[str, Any]:
         files = None if self.files is None else json.dumps(self.files, sort_keys=True)
-        return seal([asdict(self) | {"files": files}], SCHEMA, asdict(link))
+        return asdict(self) | {"files": files}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """From a row of any version: a column that it lacks is None, one that is unknown is passed over."""
+        shape, files = row.get("codes_shape"), row.get("files")
+        plain = {field.name: row[field.name] for field in fields(cls) if field.name in row}
+        return cls(
+            **plain
+            | {
+                "codes_shape": None if shape is None else tuple(shape),
+                "files": None if files is None else json.loads(files),
+            }
+        )
+
+    def to_parquet(self, link: Link) -> bytes:
+        return seal([self.to_row()], SCHEMA, asdict(link))
 
     @classmethod
     def from_parquet(cls, content: bytes, where: str) -> tuple[Self, Link]:
         rows, about = unseal(content, where, FIX)
         try:
             (row,) = rows
-            shape, files = row["codes_shape"], row["files"]
-            row["codes_shape"] = None if shape is None else tuple(shape)
-            row["files"] = None if files is None else json.loads(files)
-            return cls(**{field.name: row[field.name] for field in fields(cls)}), Link(**about)
+            return cls.from_row(row), Link(**{field.name: about[field.name] for field in fields(Link)})
         except (ValueError, KeyError, TypeError) as error:
             raise LedgerError(f"{where}: is not a commit of this version ({error!r}). {FIX}") from error
