@@ -160,7 +160,7 @@ def test_nothing_is_removed_if_the_snapshot_is_not_what_was_written(rendered, mo
     real = store.create
 
     def spoilt(self, name, content):
-        real(self, name, flip(content, 8 * len(content) // 2) if name.startswith("snap/") else content)
+        real(self, name, content[:-1] if name.startswith("snap/") else content)
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "create", spoilt)
