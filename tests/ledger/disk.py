@@ -156,7 +156,9 @@ def _left(before: Tree, done: list[Operation]) -> Iterator[Tree]:
             for number in names:
                 if number not in lost:
                     NAMING[done[number].kind](left, done[number])
-            yield _reachable({path: contents.get(found, b"") if _is_file(found) else found for path, found in left.items()})
+            yield _reachable(
+                {path: contents.get(found, b"") if _is_file(found) else found for path, found in left.items()}
+            )
 
 
 def _data(done: list[Operation]) -> dict[int, list[bytes]]:
