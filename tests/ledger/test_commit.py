@@ -10,7 +10,7 @@ import pytest
 
 from tests.ledger.damage import around, count_found
 from ursa_ray.errors import LedgerError
-from ursa_ray.ledger import Commit
+from ursa_ray.ledger import Commit, sealed
 from ursa_ray.ledger.commit import Link
 from ursa_ray.ledger.plans import plan_to_parquet
 
@@ -64,6 +64,19 @@ def test_a_flipped_bit_is_found_or_changes_nothing(commit):
 def test_a_flipped_bit_in_the_type_of_a_column_is_found_or_changes_nothing(commit):
     content = commit().to_parquet(LINK)
     assert count_found(content, around(content, b"kind", 8), Commit.from_parquet) > 10
+
+
+def test_without_the_seal_flipped_bits_would_give_other_commits(commit, monkeypatch):
+    """Page checksums are on all the same: they do not cover what is said about the rows."""
+    monkeypatch.setattr(sealed, "_digest", lambda rows, about: b"always the same")
+    content = commit().to_parquet(LINK)
+    with pytest.raises(AssertionError):
+        count_found(content, around(content, b'"epoch": ', 2), Commit.from_parquet)
+
+
+def test_with_the_seal_those_bits_are_found(commit):
+    content = commit().to_parquet(LINK)
+    assert count_found(content, around(content, b'"epoch": ', 2), Commit.from_parquet) > 10
 
 
 def test_every_truncation_is_found(commit):

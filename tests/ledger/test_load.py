@@ -15,7 +15,8 @@ from ursa_ray.ledger import Commit, Run
 NUM_SEGMENTS = 1200
 MAX_S, MAX_BYTES = 5.0, 500 * 10**6
 
-# Its processor's seconds: others may use the machine. With 200 descriptors a 201st cannot be opened. A child's peak begins with its parent's, so it is forgotten first.
+# Seconds of its processor, for others may use the machine. A child's peak of memory begins with its parent's, so that
+# is forgotten first. With 200 descriptors a 201st cannot be opened.
 STATUS = """\
 import json, resource, sys, time
 from pathlib import Path
