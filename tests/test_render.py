@@ -175,6 +175,17 @@ def test_a_run_can_go_on_without_the_picture_that_it_began_with(tmp_path):
     assert render_into(tmp_path / "run", plan).generated_segments == 1
 
 
+def test_a_damaged_picture_in_the_run_is_copied_anew_before_it_conditions_anything(tmp_path):
+    Image.new("RGB", (192, 128), (200, 80, 20)).save(tmp_path / "title.png")
+    plan = plan_of(tmp_path, FROM_IMAGE)
+    with pytest.raises(KeyboardInterrupt):
+        render_into(tmp_path / "run", plan, Interrupted, after=0)
+    (kept,) = (tmp_path / "run" / "assets").iterdir()
+    kept.write_bytes(b"damaged")
+    render_into(tmp_path / "run", plan)
+    assert kept.read_bytes() == (tmp_path / "title.png").read_bytes()
+
+
 def test_a_second_render_of_a_run_is_refused_while_the_first_works(tmp_path):
     plan = plan_of(tmp_path)
 

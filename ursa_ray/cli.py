@@ -1,9 +1,10 @@
-"""The command line: `ursa-ray plan | render | status | export | doctor`."""
+"""The command line: `ursa-ray plan | render | status | export | fsck | doctor`."""
 
 import json
 import re
 import signal
 import sys
+from dataclasses import asdict
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -224,6 +225,35 @@ def export(
 
 
 @app.command()
+def fsck(
+    run: RunUrl,
+    invalidate: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Pass over damaged entry N of the log: what it held is rendered again."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read everything in a run and say what is damaged and what to do; exit with 4 if a render would not mend it."""
+    from ursa_ray.fsck import examine
+    from ursa_ray.ledger import open_store
+    from ursa_ray.ledger.damage import invalidate as pass_over
+
+    store = open_store(run)
+    if invalidate is not None:
+        pass_over(store, invalidate)
+    findings = []
+    for finding in examine(store):
+        findings.append(finding)
+        _print(f"{run}/{finding.file}: {finding.problem} {finding.fix}")
+    if not findings:
+        _print(f"{run}: everything is whole")
+    if as_json:
+        _print_json({"run": run, "findings": [asdict(finding) for finding in findings]})
+    if not all(finding.mended_by_render for finding in findings):
+        raise typer.Exit(LedgerError.exit_code)
+
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Show what this machine has and lacks for rendering."""
     from ursa_ray.doctor import examine
@@ -314,7 +344,7 @@ def _replaced(run: "Run", plan: "Plan") -> list[str]:
     try:
         before = run.plan()
     except LedgerError:
-        return []  # this render writes a plan again
+        return []  # its file is lost or damaged: if it is the same plan, it is written anew
     if before is None or {segment.key for segment in before.segments} & {segment.key for segment in plan.segments}:
         return []
     return [f"{run.url}: {before.title or 'another film'} was rendered here before; its film is replaced."]

@@ -144,11 +144,19 @@ def _keep_assets(plan: Plan, run: Run) -> None:
     for segment in plan.segments:
         if isinstance(segment.condition, ImageCondition | ClipCondition):
             sha256, path = segment.condition.sha256, segment.condition.path
-            if not run.store.exists(f"assets/{sha256}"):
+            if not _is_kept(run, sha256):
                 with run.store.writing("assets") as folder, published(folder / sha256) as aside:
                     shutil.copyfile(path, aside)
                     if file_sha256(aside) != sha256:
                         raise AssetError(f"{path}: has changed since it was planned with. Render again.")
+
+
+def _is_kept(run: Run, sha256: str) -> bool:
+    """Whether an asset is in the run, unchanged: a damaged one would condition segments, and nothing would tell."""
+    if not run.store.exists(f"assets/{sha256}"):
+        return False
+    with run.store.reading(f"assets/{sha256}") as path:
+        return file_sha256(path) == sha256
 
 
 def _make_segments(plan: Plan, run: Run, executor: Executor, listener: Listener) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.ledger.damage import around, count_found
 from ursa_ray.errors import LedgerError
-from ursa_ray.ledger import Commit
+from ursa_ray.ledger import Commit, sealed
 from ursa_ray.ledger.commit import Link
 from ursa_ray.ledger.plans import plan_to_parquet
 
@@ -66,10 +66,29 @@ def test_a_flipped_bit_in_the_type_of_a_column_is_found_or_changes_nothing(commi
     assert count_found(content, around(content, b"kind", 8), Commit.from_parquet) > 10
 
 
+def bits_of_the_schema(content):
+    """Where Arrow keeps the types of the columns and what is said about the rows, as base64."""
+    start = content.index(b"ARROW:schema")
+    return random.Random(7).sample(range(8 * start, 8 * len(content)), 400)
+
+
+def test_without_the_seal_flipped_bits_would_give_other_commits(commit, monkeypatch):
+    """Page checksums are on all the same: they do not cover what is said about the rows."""
+    monkeypatch.setattr(sealed, "_digest", lambda rows, about: b"always the same")
+    content = commit().to_parquet(LINK)
+    with pytest.raises(AssertionError):
+        count_found(content, bits_of_the_schema(content), Commit.from_parquet)
+
+
+def test_with_the_seal_those_bits_are_found(commit):
+    content = commit().to_parquet(LINK)
+    assert count_found(content, bits_of_the_schema(content), Commit.from_parquet) > 10
+
+
 def test_every_truncation_is_found(commit):
     content = commit().to_parquet(LINK)
     for length in range(0, len(content), 7):
-        with pytest.raises(LedgerError, match=r"^here: is damaged .*\. Restore it, or render into a new --run\.$"):
+        with pytest.raises(LedgerError, match=r"^here: is damaged .*\. Restore it, or run `ursa-ray fsck` on this run"):
             Commit.from_parquet(content[:length], "here")
 
 

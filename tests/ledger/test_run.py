@@ -105,6 +105,13 @@ def test_a_missing_or_damaged_plan_is_named(rendered, plan):
     assert rendered.plan() == plan
 
 
+def test_a_damaged_plan_is_written_anew_when_it_is_begun_again(rendered, plan):
+    file = rendered.store.folder / f"plan-{plan.sha256}.parquet"
+    file.write_bytes(file.read_bytes()[1:])
+    rendered.begin(plan)
+    assert Run.open(rendered.store.folder).plan() == plan
+
+
 def test_of_two_renders_in_one_folder_the_second_to_commit_stops_and_loses_nothing_of_the_first(run, commit):
     other = Run.open(run.store.folder)
     run.commit(commit("one"))

@@ -11,6 +11,7 @@ import pyarrow as pa
 from ursa_ray.errors import LedgerError
 from ursa_ray.ledger.sealed import seal, unseal
 
+# Kind and key are in every row. All else is nullable, and so must be every column that is added.
 SCHEMA = pa.schema(
     [
         pa.field("kind", pa.string(), nullable=False),
@@ -30,10 +31,10 @@ SCHEMA = pa.schema(
     ]
 )
 
-FIX = "Restore it, or render into a new --run."
+FIX = "Restore it, or run `ursa-ray fsck` on this run."
 
 # Events say only that something happened.
-Kind = Literal["segment", "plan", "film", "epoch"]
+Kind = Literal["segment", "plan", "film", "epoch", "invalidate"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Link:
     """An entry's place in the log.
 
     Attributes:
-        previous_sha256: of the entry before; empty for the first.
+        previous_sha256: of the entry before; "" for the first, and for one that was appended behind a damaged one.
         epoch: counts the renders of this run.
         nonce: makes an entry differ from one that another render writes in its place.
     """
@@ -58,11 +59,12 @@ class Commit:
 
     Attributes:
         kind: "segment" has codes; the others are events.
-        key: of the segment; hash of the plan; of the film, the hash of the plan that it shows; who began an epoch.
+        key: of the segment; hash of the plan; of the film, the hash of the plan that it shows; who began an epoch;
+            the number of the entry that is invalidated.
         media_sha256: of the segment's decoded frames; of the film, of its file.
         device, dtype, num_threads: what the codes were made with; threads of a replica on a CPU.
         seconds: wall time of making it.
-        files: names and sha256 of what was made with the film.
+        files: names and sha256 of what was made with the film; of an entry that is invalidated, as it was found.
         takes: of a plan, how often each segment was taken again, also of those that it does without. The latest
             plan has all takes of the run: a log that keeps it needs no earlier one.
     """
@@ -102,19 +104,32 @@ class Commit:
         assert self.codes is not None and self.codes_dtype and self.codes_shape, self.key
         return np.frombuffer(self.codes, self.codes_dtype).reshape(self.codes_shape)
 
+    def to_row(self) -> dict[str, Any]:
+        return asdict(self) | {"files": _to_json(self.files), "takes": _to_json(self.takes)}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """From a row of any version: a column that it lacks is None, one that is unknown is passed over."""
+        shape = row.get("codes_shape")
+        plain = {field.name: row[field.name] for field in fields(cls) if field.name in row}
+        return cls(
+            **plain
+            | {
+                "codes_shape": None if shape is None else tuple(shape),
+                "files": _from_json(row.get("files")),
+                "takes": _from_json(row.get("takes")),
+            }
+        )
+
     def to_parquet(self, link: Link) -> bytes:
-        texts = {"files": _to_json(self.files), "takes": _to_json(self.takes)}
-        return seal([asdict(self) | texts], SCHEMA, asdict(link))
+        return seal([self.to_row()], SCHEMA, asdict(link))
 
     @classmethod
     def from_parquet(cls, content: bytes, where: str) -> tuple[Self, Link]:
         rows, about = unseal(content, where, FIX)
         try:
             (row,) = rows
-            shape = row["codes_shape"]
-            row["codes_shape"] = None if shape is None else tuple(shape)
-            row["files"], row["takes"] = _from_json(row["files"]), _from_json(row.get("takes"))
-            return cls(**{field.name: row[field.name] for field in fields(cls)}), Link(**about)
+            return cls.from_row(row), Link(**{field.name: about[field.name] for field in fields(Link)})
         except (ValueError, KeyError, TypeError) as error:
             raise LedgerError(f"{where}: is not a commit of this version ({error!r}). {FIX}") from error
 

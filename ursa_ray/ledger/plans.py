@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ursa_ray.errors import LedgerError
 from ursa_ray.ledger.sealed import seal, unseal
+from ursa_ray.ledger.store import Store
 from ursa_ray.plan import (
     ClipCondition,
     Condition,
@@ -31,7 +32,7 @@ COMMON: dict[str, Callable[[Any], Any]] = {
     "fps": Fraction,
     "crf": int,
 }
-FIX = "Delete it and render again."
+FIX = "Render its storyboard again: that writes it anew."
 CONDITIONS = {kind.__name__: kind for kind in (ParentCondition, ImageCondition, ClipCondition)}
 
 _RANGE = pa.list_(pa.int64(), 2)
@@ -46,6 +47,26 @@ _ARROW = {
 
 # Conditions are of several kinds; each is one JSON text.
 SCHEMA = pa.schema([(field.name, _ARROW.get(field.type, pa.string())) for field in fields(Segment)])
+
+
+def plan_name(sha256: str) -> str:
+    return f"plan-{sha256}.parquet"
+
+
+def read_plan(store: Store, sha256: str) -> Plan:
+    """The plan of this hash.
+
+    Raises:
+        LedgerError: its file is missing, damaged, or holds another plan.
+    """
+    where = f"{store.url}/{plan_name(sha256)}"
+    try:
+        plan = plan_from_parquet(store.read(plan_name(sha256)), where)
+    except OSError as error:
+        raise LedgerError(f"{where}: is missing. {FIX}") from error
+    if plan.sha256 != sha256:
+        raise LedgerError(f"{where}: is damaged (it holds another plan, {plan.sha256}). {FIX}")
+    return plan
 
 
 def plan_to_parquet(plan: Plan) -> bytes:
@@ -69,9 +90,11 @@ def _shot(name: str, segments: tuple[Segment, ...]) -> PlannedShot:
 
 
 def _segment(row: dict[str, Any]) -> Segment:
+    """From a row of any version: a column that it lacks has its default, one that is unknown is passed over."""
     row["shown"], row["film"] = tuple(row["shown"]), tuple(row["film"])
     row["condition"] = _condition_from_json(row["condition"])
-    return Segment(**row)
+    known = {field.name for field in fields(Segment) if field.name in row or field.default is MISSING}
+    return Segment(**{name: row[name] for name in known})
 
 
 def _condition_to_json(condition: Condition | None) -> str | None:

@@ -4,13 +4,13 @@ FORMAT.json                which format this is
 LEASE                      of the render that writes here
 plan-<sha256>.parquet      each plan that was rendered here
 log/<20 digits>.parquet    the commits
+snap/<20 digits>.parquet   what the commits up to this one come to
 steps/<key>/               how far a segment is that is being made
 assets/<sha256>            the images and clips that the plans name
 media/<sha256>.mkv         frames of segments, rebuildable from codes
 film.mp4, stills/, ...     what was asked for
 """
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -20,16 +20,18 @@ from typing import Self
 
 from ursa_ray.errors import LeaseError, LedgerError, OptionError
 from ursa_ray.ledger.commit import Commit
+from ursa_ray.ledger.format import FORMAT_NAME, require_format, write_format
 from ursa_ray.ledger.log import Log
-from ursa_ray.ledger.plans import plan_from_parquet, plan_to_parquet
+from ursa_ray.ledger.plans import plan_name, plan_to_parquet, read_plan
 from ursa_ray.ledger.steps import Steps
 from ursa_ray.ledger.store import Store, open_store
 from ursa_ray.plan import Plan
 
-FORMAT = {"format": "ursa-ray run", "version": 1}
-FORMAT_NAME = "FORMAT.json"
 FILM = "film.mp4"
 CONTACT_SHEET = "contact-sheet.png"
+
+# A log of so many entries is put into a snapshot: 256 entries open in 0.5 s.
+COMPACT_AT = 256
 
 
 class Run:
@@ -62,7 +64,7 @@ class Run:
             if not store.exists(FORMAT_NAME):
                 if store.names(""):
                     raise OptionError(f"{url}: is neither a run nor an empty folder. Give another --run.")
-                store.create(FORMAT_NAME, json.dumps(FORMAT).encode())
+                write_format(store)
         except FileExistsError:
             pass  # another render has just made it
         except OSError as error:
@@ -90,17 +92,7 @@ class Run:
     @classmethod
     def open(cls, url: str | Path) -> Self:
         store = open_store(url)
-        file = f"{url}/{FORMAT_NAME}"
-        try:
-            found = json.loads(store.read(FORMAT_NAME))
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise OptionError(f"{url}: is not a run ({FORMAT_NAME} is missing).") from error
-        except OSError as error:
-            raise OptionError(f"{file}: cannot be read ({error.strerror}).") from error
-        except ValueError as error:
-            raise LedgerError(f"{file}: is damaged. It should hold {json.dumps(FORMAT)}.") from error
-        if found != FORMAT:
-            raise LedgerError(f"{file}: is {json.dumps(found)}, expected {json.dumps(FORMAT)}. Use a newer ursa-ray.")
+        require_format(store)
         return cls(store)
 
     @contextmanager
@@ -114,6 +106,8 @@ class Run:
         with self.store.lease(holder):
             self._read()
             self._log.begin_epoch(holder)
+            if self._log.num_loose >= COMPACT_AT:
+                self._log.compact(self._commits())
             yield
 
     def where(self, name: str) -> str:
@@ -134,7 +128,8 @@ class Run:
         self._take(commit)
 
     def begin(self, plan: Plan) -> None:
-        """Note that `plan`, made with the takes of this run, is what it renders from now on.
+        """Note that `plan`, made with the takes of this run, is what it renders from now on; its file is written anew if
+        it is damaged.
 
         Takes that are new in it are remembered with it, in one entry of the log: both or neither.
 
@@ -142,9 +137,10 @@ class Run:
             LeaseError: another render has taken something again since these takes were read.
             LedgerError: the disk refuses.
         """
-        name, takes = _plan_name(plan.sha256), self._takes_with(plan)
+        name, takes = plan_name(plan.sha256), self._takes_with(plan)
         try:
-            if not self.store.exists(name):
+            if not self._holds(plan):
+                self.store.remove(name)
                 self.store.create(name, plan_to_parquet(plan))
         except OSError as error:
             raise LedgerError(f"{self.where(name)}: cannot be written ({error.strerror}).") from error
@@ -153,13 +149,13 @@ class Run:
 
     def plan(self) -> Plan | None:
         """The plan that was rendered last."""
-        if self.plan_sha256 is None:
-            return None
-        name = _plan_name(self.plan_sha256)
+        return None if self.plan_sha256 is None else read_plan(self.store, self.plan_sha256)
+
+    def _holds(self, plan: Plan) -> bool:
         try:
-            return plan_from_parquet(self.store.read(name), self.where(name))
-        except OSError as error:
-            raise LedgerError(f"{self.where(name)}: is missing. Render the storyboard again to restore it.") from error
+            return read_plan(self.store, plan.sha256) == plan
+        except LedgerError:
+            return False
 
     def _takes_with(self, plan: Plan) -> dict[str, int]:
         """Takes of what is not in the plan stay, for when it comes back."""
@@ -170,7 +166,11 @@ class Run:
         return self.takes | {name: take for name, take in planned.items() if take}
 
     def _read(self) -> None:
-        for commit in self._log.read_new():
+        survey = self._log.read_new()
+        if survey.is_all:
+            self.segments.clear()
+            self.last_film = self.plan_sha256 = None
+        for commit in survey.commits:
             self._take(commit)
 
     def _take(self, commit: Commit) -> None:
@@ -184,6 +184,8 @@ class Run:
                 self.plan_sha256 = commit.key
                 self.takes = commit.takes or {}
 
-
-def _plan_name(sha256: str) -> str:
-    return f"plan-{sha256}.parquet"
+    def _commits(self) -> list[Commit]:
+        """What all entries so far come to."""
+        plans = [] if self.plan_sha256 is None else [Commit("plan", self.plan_sha256)]
+        films = [] if self.last_film is None else [self.last_film]
+        return [*plans, *self.segments.values(), *films]

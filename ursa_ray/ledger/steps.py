@@ -43,7 +43,7 @@ class Steps:
             "codes_dtype": str(codes.dtype),
             "codes_shape": codes.shape,
         }
-        name = f"{num_done:06d}.parquet"
+        name = _name(num_done)
         self._store.put(f"{_folder(key)}/{name}", seal([row], SCHEMA))
         for other in self._store.names(_folder(key)):
             if other < name:
@@ -51,16 +51,29 @@ class Steps:
 
     def latest(self, key: str) -> Saved | None:
         """The furthest state that is whole; a crash of the machine may have spoilt any."""
-        for name in reversed(self._store.names(_folder(key))):
-            path = f"{_folder(key)}/{name}"
+        for name in reversed(self.names(key)):
             try:
-                ((row,), _) = unseal(self._store.read(path), path, "Remove it.")
+                return self.read(key, name)
             except (LedgerError, OSError):
                 continue
-            if row["key"] == key:
-                codes = np.frombuffer(row["codes"], row["codes_dtype"]).reshape(row["codes_shape"])
-                return Saved(row["num_done"], codes)
         return None
+
+    def names(self, key: str) -> list[str]:
+        """The saved states of a segment, the furthest last."""
+        return self._store.names(_folder(key))
+
+    def read(self, key: str, name: str) -> Saved:
+        """A saved state.
+
+        Raises:
+            LedgerError: it is damaged.
+            FileNotFoundError: it has just been removed.
+        """
+        where = f"{_folder(key)}/{name}"
+        ((row,), _) = unseal(self._store.read(where), where, "")
+        if (row["key"], _name(row["num_done"])) != (key, name):
+            raise LedgerError(f"{where}: is damaged (it is step {row['num_done']} of {row['key']}).")
+        return Saved(row["num_done"], np.frombuffer(row["codes"], row["codes_dtype"]).reshape(row["codes_shape"]))
 
     def clear(self, key: str) -> None:
         """Forget a segment that is committed."""
@@ -69,3 +82,7 @@ class Steps:
 
 def _folder(key: str) -> str:
     return f"steps/{key}"
+
+
+def _name(num_done: int) -> str:
+    return f"{num_done:06d}.parquet"
