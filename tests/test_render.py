@@ -47,12 +47,12 @@ class Unlucky(InProcessExecutor):
 
     def submit(self, request):
         self.request = request
-        super().submit(request)
+        return super().submit(request)
 
     def next_event(self):
         if self.request.segment.shot == self.shot and self.num_left > 0:
             self.num_left -= 1
-            self._running = None
+            self._running = self._worker = None
             return Failed(self.request.segment.key, self.error)
         return super().next_event()
 

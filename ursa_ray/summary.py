@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from ursa_ray.ledger import FILM, Run
 from ursa_ray.plan import Plan
 from ursa_ray.plan.cost import H200_FLOPS_PER_S
+from ursa_ray.report import read_report
 
 if TYPE_CHECKING:  # it would load torch
     from ursa_ray.render import Rendered
@@ -61,7 +62,7 @@ def render_summary(rendered: "Rendered") -> dict[str, Any]:
 def run_summary(run: Run) -> dict[str, Any]:
     plan = run.plan()
     if plan is None:
-        return {"num_segments": 0, "num_committed": 0, "shots": [], "film": None}
+        return {"num_segments": 0, "num_committed": 0, "shots": [], "film": None, "failed": []}
     film = run.last_film
     is_done = film is not None and film.key == plan.sha256 and run.store.exists(FILM)
     return {
@@ -79,6 +80,7 @@ def run_summary(run: Run) -> dict[str, Any]:
             for shot in plan.shots
         ],
         "film": run.where(FILM) if is_done else None,
+        "failed": _failed(run),
     }
 
 
@@ -89,7 +91,21 @@ def run_text(summary: dict[str, Any]) -> str:
     rows += [(shot["id"], str(shot["num_committed"]), str(shot["num_segments"])) for shot in summary["shots"]]
     rows.append(("film", str(summary["num_committed"]), str(summary["num_segments"])))
     film = summary["film"] or "not joined yet"
-    return "\n".join([*_table(rows), f"film: {film}"])
+    lines = [*_table(rows), f"film: {film}"]
+    for failed in summary["failed"]:
+        lines.append(f"{failed['segment']} failed: {failed['reason']}")
+        lines += [
+            f"  {attempt['when']} {attempt['kind']}: {attempt['error']} (replica {attempt['replica']} "
+            f"on {attempt['node']})"
+            for attempt in failed["attempts"]
+        ]
+    return "\n".join(lines)
+
+
+def _failed(run: Run) -> list[dict[str, Any]]:
+    """What the last render gave up and no later one has made."""
+    report = read_report(run)
+    return [] if report is None else [failed for failed in report["failed"] if failed["key"] not in run.segments]
 
 
 def format_time(seconds: float) -> str:
