@@ -66,6 +66,7 @@ def render(plan: Plan, run: Run, executor: Executor, listener: Listener | None =
     with run.locked():
         _keep_assets(plan, run)
         run.begin(plan)
+        _forget_steps(run)
         num_missing = sum(segment.key not in run.segments for segment in plan.segments)
         num_reused = plan.num_segments - num_missing
         listener.begin(plan, num_reused)
@@ -90,6 +91,13 @@ def _keep_assets(plan: Plan, run: Run) -> None:
                     shutil.copyfile(path, aside)
                     if file_sha256(aside) != sha256:
                         raise AssetError(f"{path}: has changed since it was planned with. Render again.")
+
+
+def _forget_steps(run: Run) -> None:
+    """Of segments whose render was killed right after their commit."""
+    for key in run.store.names("steps"):
+        if key in run.segments:
+            run.steps.clear(key)
 
 
 class Director:
