@@ -130,7 +130,10 @@ STUCK = {
 @pytest.fixture(params=STUCK)
 def stuck(request):
     """A process that does not leave by itself."""
-    script = "import hashlib, time\nfrom ursa_ray.interrupt import Interruptible\nwith Interruptible():" + STUCK[request.param]
+    script = (
+        "import hashlib, time\nfrom ursa_ray.interrupt import Interruptible\nwith Interruptible():"
+        + STUCK[request.param]
+    )
     script = "\n".join(line.removeprefix("    ") for line in script.splitlines())
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
@@ -163,12 +166,16 @@ def test_other_signals_end_nothing():
 
 def test_an_interruption_is_put_off_to_the_end_of_the_block():
     done = []
-    with pytest.raises(KeyboardInterrupt):
+
+    def work():
         with uninterrupted():
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.01)
             done.append("whole")
         done.append("after")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert done == ["whole"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

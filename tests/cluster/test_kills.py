@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import secrets
 import shutil
 import signal
 import subprocess
@@ -23,8 +24,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(3600)]
 
 # A node that is gone is found in seconds, not in a minute.
 SETTINGS = {
-    "RAY_AUTH_MODE": "disabled",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_health_check_initial_delay_ms": "0",
     "RAY_health_check_period_ms": "1000",
@@ -47,14 +48,13 @@ class Nodes:
 
     def _start(self, *options: str) -> None:
         command = [RAY, "start", "--block", "--node-ip-address=127.0.0.1", "--object-store-memory=100000000", *options]
-        log = (self._temp.with_suffix(".log")).open("a")
-        before = log.tell()
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        log = self._temp.with_name(f"{self._temp.name}.{len(self._groups)}.log")
+        with log.open("w") as said:
+            process = subprocess.Popen(list(map(str, command)), stdout=said, stderr=said, start_new_session=True)
         self._groups.append(process)
-        while "Ray runtime started" not in Path(log.name).read_text()[before:]:
-            assert process.poll() is None, Path(log.name).read_text()
+        while "Ray runtime started" not in log.read_text():
+            assert process.poll() is None, log.read_text()
             time.sleep(0.1)
-        log.close()
 
     def raylets(self) -> list[int]:
         """Of the nodes that are not the head."""
@@ -68,6 +68,8 @@ class Nodes:
             for pid in of_group(group.pid, ""):
                 os.kill(pid, signal.SIGKILL)
             group.wait()
+        for log in self._temp.parent.glob(f"{self._temp.name}.*.log"):
+            log.unlink()
 
 
 def of_group(session: int, words: str) -> list[int]:
@@ -90,7 +92,6 @@ def nodes(tmp_path, monkeypatch):
     finally:
         nodes.stop()
         shutil.rmtree(temp, ignore_errors=True)
-        temp.with_suffix(".log").unlink()
 
 
 def start_render(folder, *options):

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from itertools import pairwise
 
 import pytest
 
@@ -45,7 +44,7 @@ def renders(folder):
 
 def require_nothing_made_twice(renders):
     """Every step of every segment is made, in order; only the last one before a kill may be made again after it."""
-    made, committed = {name: 0 for name in SEGMENTS}, set()
+    made, committed = dict.fromkeys(SEGMENTS, 0), set()
     for number, render in enumerate(renders):
         for what, name, *step in render:
             if what == "committed":
@@ -64,7 +63,10 @@ def require_nothing_made_twice(renders):
 def test_a_render_killed_at_any_instant_goes_on_to_the_same_film(tmp_path, num_kills):
     result = campaign(tmp_path, num_kills, seed=7)
     expected = (tmp_path / "undisturbed" / "film.mp4").read_bytes()
-    assert Counter(line[0] for line in sum(renders(tmp_path / "undisturbed"), [])) == {"step": 12, "committed": 3}
+    assert Counter(line[0] for lines in renders(tmp_path / "undisturbed") for line in lines) == {
+        "step": 12,
+        "committed": 3,
+    }
     for film in result["films"]:
         folder = tmp_path / film
         assert (folder / "film.mp4").read_bytes() == expected

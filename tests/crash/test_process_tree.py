@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
@@ -25,10 +26,8 @@ def kill_all(process):
     """Until nothing of it lives: what is forked between two looks dies at the second."""
     while family := process.family():
         for pid in family:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
     process.communicate()
 
 
