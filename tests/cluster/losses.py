@@ -20,7 +20,7 @@ from ursa_ray.work import Request, Step, WorkerOptions
 
 def worker_and_raylet() -> tuple[int, int]:
     """The replica that makes a segment, and its parent."""
-    found = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+    found = subprocess.run(["ps", "-ewwo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
     ((pid, ppid),) = [line.split()[:2] for line in found.stdout.splitlines() if "ray::Replica.run" in line]
     return int(pid), int(ppid)
 

@@ -73,7 +73,7 @@ class Nodes:
 
 
 def of_group(session: int, words: str) -> list[int]:
-    found = subprocess.run(["ps", "-eo", "pid=,sid=,stat=,args="], capture_output=True, text=True, check=True)
+    found = subprocess.run(["ps", "-ewwo", "pid=,sid=,stat=,args="], capture_output=True, text=True, check=True)
     rows = [line.split(maxsplit=3) for line in found.stdout.splitlines()]
     return [int(pid) for pid, sid, stat, args in rows if int(sid) == session and stat[0] != "Z" and words in args]
 
@@ -117,6 +117,7 @@ def test_whatever_is_killed_the_film_is_the_same_and_nothing_is_committed_twice(
     expected = (tmp_path / "alone" / "run" / "film.mp4").read_bytes()
     rng, struck, film = random.Random(5), Counter(), 0
     while struck.total() < num_kills:
+        assert film < num_kills, f"nothing is found to be killed: {struck}"
         folder = tmp_path / str(film)
         driver = start_render(folder, "--address", nodes.address, "--replicas", "2")
         num_begun = driver.log.read_text().count(" begins")
