@@ -148,8 +148,10 @@ def main(arguments: list[str] | None = None) -> None:
         try:
             app(arguments)
         except BaseException as leaving:
-            is_done = isinstance(leaving, SystemExit) and not leaving.code
-            if interrupted.happened and not is_done:  # as whatever error: ffmpeg and Ray may have heard of it too
+            code = leaving.code if isinstance(leaving, SystemExit) else None
+            is_done = isinstance(leaving, SystemExit) and not code
+            # Whatever error it is by now: ffmpeg and Ray may have heard of it too.
+            if code == INTERRUPTED or (interrupted.happened and not is_done):
                 _complain("interrupted; what is committed is safe, render again to go on")
                 sys.exit(INTERRUPTED)
             _leave(leaving)

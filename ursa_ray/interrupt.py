@@ -24,7 +24,8 @@ SHOW_CURSOR = b"\x1b[?25h"
 class Interruptible:
     """The process can be interrupted for as long as the context lasts; `happened` says that it was."""
 
-    happened = False
+    def __init__(self) -> None:
+        self.happened = self._is_told = False
 
     def __enter__(self) -> "Interruptible":
         # Preemption and `ray job stop` say SIGTERM; it ends a render as Ctrl-C does.
@@ -44,25 +45,27 @@ class Interruptible:
                 signal.signal(number, handler)
 
     def _interrupt(self, number: int, frame: object) -> None:
-        if not self.happened:
-            self.happened = True
+        self.happened = True
+        if not self._is_told:
+            self._is_told = True
             raise KeyboardInterrupt
 
     def _watch(self, heard: socket.socket) -> None:
         with heard:
             if self._hear(heard, None):
-                self._hear(heard, LEAVE_WITHIN_S)
-                _leave()
+                self.happened = True  # also if a library has put a handler of its own in the place of ours
+                if self._hear(heard, LEAVE_WITHIN_S) is not False:
+                    _leave()
 
     @staticmethod
-    def _hear(heard: socket.socket, timeout_s: float | None) -> bool:
-        """Wait for a signal that interrupts; other signals come here as well."""
+    def _hear(heard: socket.socket, timeout_s: float | None) -> bool | None:
+        """Wait for a signal that interrupts; None if none came in time, False if none can come any more."""
         heard.settimeout(timeout_s)
         try:
-            while (told := heard.recv(1)) and told[0] not in SIGNALS:
+            while (told := heard.recv(1)) and told[0] not in SIGNALS:  # other signals come here as well
                 pass
         except TimeoutError:
-            return False
+            return None
         return bool(told)
 
 
