@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check fix tiny clean
+.PHONY: demo test nightly check fix tiny clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -15,6 +15,9 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -m "not slow"
+
+nightly: .venv/installed
+	$(BIN)/python -m pytest -m slow --timeout=7200
 
 check: .venv/installed
 	$(BIN)/ruff check .

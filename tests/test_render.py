@@ -1,7 +1,9 @@
 """The director with the real model in this process, and with executors that fail in known ways."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from socket import gethostname
 
 import numpy as np
 import pytest
@@ -9,14 +11,15 @@ import torch
 from PIL import Image
 
 from tests.storyboards import FROM_IMAGE, TWO_CHAINS, TWO_SHOTS, write
-from ursa_ray.errors import AssetError, LedgerError, MediaError, RenderError
+from ursa_ray.errors import AssetError, LedgerError, LostError, MediaError, RenderError
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger import Run
 from ursa_ray.media import probe, read_mezzanine
 from ursa_ray.model import Ursa
 from ursa_ray.prepare import prepare
-from ursa_ray.render import Failed, InProcessExecutor, Listener, render
-from ursa_ray.work import Done, WorkerOptions
+from ursa_ray.render import Director, Failed, InProcessExecutor, Listener, render
+from ursa_ray.schedule import Place
+from ursa_ray.work import Done, Step, WorkerOptions
 
 
 def plan_of(folder, text=TWO_SHOTS):
@@ -47,12 +50,12 @@ class Unlucky(InProcessExecutor):
 
     def submit(self, request):
         self.request = request
-        super().submit(request)
+        return super().submit(request)
 
     def next_event(self):
         if self.request.segment.shot == self.shot and self.num_left > 0:
             self.num_left -= 1
-            self._running = None
+            self._running = self._worker = None
             return Failed(self.request.segment.key, self.error)
         return super().next_event()
 
@@ -284,3 +287,132 @@ def test_damaged_frames_are_named_with_what_to_do(tmp_path):
         render_into(tmp_path / "run", plan)
     path.unlink()
     assert render_into(tmp_path / "run", plan).sha256 == made.sha256
+
+
+class Fickle(InProcessExecutor):
+    """Does something else than it should at the first events of "dusk"."""
+
+    def __init__(self, options, events):
+        super().__init__(options)
+        self.events, self.replaced, self.replicas, self.shot = list(events), [], [], None
+
+    def submit(self, request):
+        self.shot = request.segment.shot
+        self.replicas.append(super().submit(request).replica)
+        return Place(self.replicas[-1], "here")
+
+    def replace(self, place):
+        self.replaced.append(place.replica)
+        super().replace(place)
+
+    def next_event(self):
+        event = super().next_event()
+        if self.shot == "dusk" and self.events and isinstance(event, Done):
+            return self.events.pop(0)(event)
+        return event
+
+
+WRONG = {
+    "codes out of range": lambda done: replace(done, codes=np.full_like(done.codes, 65_535)),
+    "another shape": lambda done: replace(done, codes=done.codes[:1]),
+    "another type": lambda done: replace(done, codes=done.codes.astype(np.float32)),
+    "a path": lambda done: replace(done, frames_sha256="../" * 20),
+    "too many steps": lambda done: Step(done.key, 5, 4),
+}
+
+
+def render_with(folder, executor_kind, pause=lambda _: None, **options):
+    plan = plan_of(folder)
+    run = Run.create(folder / "run")
+    executor = executor_for(plan, run, executor_kind, **options)
+    with run.locked():
+        run.begin(plan)
+        Director(plan, run, executor, Listener(), pause).make_segments()
+    return plan, run, executor
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_output_costs_an_attempt_and_the_replica(undisturbed, tmp_path, what):
+    _, run, executor = render_with(tmp_path, Fickle, events=[WRONG[what]] * 2)
+    good = Run.open(Path(undisturbed.film).parent)
+    assert {key: commit.codes for key, commit in run.segments.items()} == {
+        key: commit.codes for key, commit in good.segments.items()
+    }
+    # Two of "dawn" and the first try at "dusk" are of one replica.
+    first, second, third = sorted(set(executor.replicas))
+    assert executor.replaced == [first, second]
+    assert executor.replicas[-1] == third
+
+
+def test_wrong_output_without_end_fails_the_segment(tmp_path):
+    with pytest.raises(RenderError, match=r"dusk\[0\]: failed 3 times, .* code 65535 came back; expected 0 to"):
+        render_with(tmp_path, Fickle, events=[WRONG["codes out of range"]] * 3)
+
+
+def lost(done):
+    return Failed(done.key, LostError("the node was preempted"))
+
+
+def test_lost_replicas_cost_nothing_but_time(tmp_path):
+    waited = []
+    _, run, _ = render_with(tmp_path, Fickle, waited.append, events=[lost] * 9)
+    assert len(run.segments) == 4
+    # Steps are made in between, or kept and gone on from.
+    assert waited[0] == 0 and len(waited) == 9
+
+
+class Vanishing(InProcessExecutor):
+    """Whatever it is given, its replica is gone."""
+
+    def submit(self, request):
+        self.key = request.segment.key
+        return Place("r", "n")
+
+    def next_event(self):
+        return Failed(self.key, LostError("gone"))
+
+
+def test_replicas_that_always_vanish_end_the_render_after_minutes_of_waiting(tmp_path):
+    waited = []
+    with pytest.raises(RenderError, match=r"dawn\[0\]: lost 10 replicas in a row without a step"):
+        render_with(tmp_path, Vanishing, waited.append)
+    assert waited == [0, 1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_what_has_arrived_is_committed_when_a_render_is_interrupted(tmp_path):
+    class Interrupted(InProcessExecutor):
+        def next_event(self):
+            event = super().next_event()
+            if isinstance(event, Done):
+                self.kept = event
+                raise KeyboardInterrupt
+            return event
+
+        def arrived(self):
+            return [self.kept]
+
+    plan, run = plan_of(tmp_path), Run.create(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        render(plan, run, executor_for(plan, run, Interrupted))
+    assert run.segments.keys() == {plan.segments[0].key}
+
+
+def test_nodes_that_fail_are_blocked(tmp_path):
+    class Blocking(Unlucky):
+        num_nodes = 2
+        blocked = ()
+
+        def block(self, node):
+            self.blocked += (node,)
+
+    class Three(Blocking):
+        def next_event(self):
+            self.shot = self.request.segment.shot
+            return super().next_event()
+
+    board = TWO_CHAINS + "  - {id: more, prompt: a red square rests, frames: 9}\n"
+    plan, run = plan_of(tmp_path, board), Run.create(tmp_path / "run")
+    executor = executor_for(plan, run, Three, shot="", error=RuntimeError("broken"))
+    with pytest.raises(RenderError, match="left, more, right failed; 0 of 7"):
+        render(plan, run, executor)
+    assert executor.blocked == (gethostname(),)

@@ -2,26 +2,24 @@
 
 import json
 import re
-import signal
 import sys
 from dataclasses import asdict
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from ursa_ray import __version__
 from ursa_ray.errors import LedgerError, OptionError, UrsaRayError
+from ursa_ray.interrupt import INTERRUPTED, Interruptible
 
 if TYPE_CHECKING:  # commands import what they need themselves: `plan` answers before torch would be loaded
     from ursa_ray.ledger import Run
     from ursa_ray.plan import Plan
     from ursa_ray.render import Executor
     from ursa_ray.work import WorkerOptions
-
-INTERRUPTED = 130
 
 
 class Device(StrEnum):
@@ -276,20 +274,28 @@ def about(version: Annotated[bool, typer.Option("--version", help="Show the vers
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit the process with its code."""
-    # Preemption and `ray job stop` say SIGTERM; it ends a render as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        app(arguments)
-    except UrsaRayError as error:
-        _complain(str(error))
-        sys.exit(error.exit_code)
-    except OSError as error:  # a full disk, a folder that must not be written
-        _complain(str(error))
-        sys.exit(UrsaRayError.exit_code)
-    except SystemExit as leaving:
-        if leaving.code == INTERRUPTED:
-            _complain("interrupted; what is committed is safe, render again to go on")
-        raise
+    with Interruptible() as interrupted:
+        try:
+            app(arguments)
+        except BaseException as leaving:
+            code = leaving.code if isinstance(leaving, SystemExit) else None
+            is_done = isinstance(leaving, SystemExit) and not code
+            # Whatever error it is by now: ffmpeg and Ray may have heard of it too.
+            if code == INTERRUPTED or (interrupted.happened and not is_done):
+                _complain("interrupted; what is committed is safe, render again to go on")
+                sys.exit(INTERRUPTED)
+            _leave(leaving)
+
+
+def _leave(leaving: BaseException) -> NoReturn:
+    match leaving:
+        case UrsaRayError():
+            _complain(str(leaving))
+            sys.exit(leaving.exit_code)
+        case OSError():  # a full disk, a folder that must not be written
+            _complain(str(leaving))
+            sys.exit(UrsaRayError.exit_code)
+    raise leaving
 
 
 def _executor(worker: "WorkerOptions", replicas: int | None, address: str | None) -> "Executor":

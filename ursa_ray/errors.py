@@ -11,6 +11,8 @@
     |   +-- LeaseError           exit 7   another render works on this run
     +-- MediaError               exit 5   ffmpeg failed, or made something other than was planned
     +-- ReplicaError             exit 6   a replica could not start, or died
+        +-- LostError                     its node was preempted, scaled down or lost: nobody's fault
+        +-- OutputError                   it made what no segment can be: NaN, codes out of range, another shape
 
 A message says where, what, what was expected and the fix. Constructors take one string, so that errors survive
 pickling on their way from a Ray actor.
@@ -59,3 +61,11 @@ class MediaError(UrsaRayError):
 
 class ReplicaError(UrsaRayError):
     exit_code = 6
+
+
+class LostError(ReplicaError):
+    pass
+
+
+class OutputError(ReplicaError):
+    pass

@@ -1,49 +1,30 @@
 """The director: feeds ready segments to replicas, commits what returns, joins the film.
 
-It decides with `schedule`, keeps what is done in the run, and leaves the work to an executor: the one here runs
-segments one after another in this process, the one in `cluster` on the replicas of a Ray cluster.
+It decides with `schedule`, keeps what is done in the run, and leaves the work to an executor: the one in `executor`
+runs segments one after another in this process, the one in `cluster` on the replicas of a Ray cluster.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from time import sleep
+from typing import Any
 
 from ursa_ray import __version__
-from ursa_ray.errors import AssetError, RenderError, UrsaRayError
+from ursa_ray.checkpoint import open_checkpoint
+from ursa_ray.errors import AssetError, OutputError, RenderError
+from ursa_ray.executor import Event, Executor, Failed, InProcessExecutor
 from ursa_ray.files import file_sha256, published
+from ursa_ray.interrupt import uninterrupted
 from ursa_ray.join import join, joined_film
 from ursa_ray.ledger import FILM, Commit, Run
-from ursa_ray.model import choose_device
 from ursa_ray.plan import ClipCondition, ImageCondition, Plan, Segment
-from ursa_ray.schedule import Job, Retry, Schedule
-from ursa_ray.work import Done, Request, Step, Worker, WorkerOptions
+from ursa_ray.report import now, remove_report, write_report
+from ursa_ray.returned import Expected, require_segment, require_step
+from ursa_ray.schedule import Failure, GiveUp, Job, Place, Requeue, Schedule
+from ursa_ray.work import Done, Request, Step
 
-
-@dataclass(frozen=True)
-class Failed:
-    key: str
-    error: Exception
-
-
-Event = Step | Done | Failed
-
-
-class Executor(Protocol):
-    """Replicas that make segments; a context that starts them and lets them go."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *exception: object) -> None: ...
-
-    @property
-    def num_idle(self) -> int: ...
-
-    def submit(self, request: Request) -> None: ...
-
-    def next_event(self) -> Event | None:
-        """Wait for something to happen to what was submitted; None if it is only that a replica became idle."""
-        ...
+__all__ = ["Executor", "Failed", "InProcessExecutor", "Listener", "Rendered", "render"]
 
 
 class Listener:
@@ -73,47 +54,6 @@ class Rendered:
     reused_segments: int
 
 
-class InProcessExecutor:
-    """One replica in this process, loaded when the first segment is submitted."""
-
-    def __init__(self, options: WorkerOptions):
-        choose_device(options.device)
-        self._options = options
-        self._worker: Worker | None = None
-        self._running: tuple[str, Iterator[Step | Done]] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._running = self._worker = None
-
-    @property
-    def num_idle(self) -> int:
-        return 1 if self._running is None else 0
-
-    def submit(self, request: Request) -> None:
-        self._running = (request.segment.key, self._run(request))
-
-    def next_event(self) -> Event:
-        assert self._running is not None
-        key, progress = self._running
-        try:
-            event = next(progress)
-        except (UrsaRayError, RuntimeError, OSError) as error:  # torch reports a full GPU as a RuntimeError
-            event = Failed(key, error)
-            if not isinstance(error, UrsaRayError):
-                self._worker = None  # whatever it met may have left the device broken
-        if not isinstance(event, Step):
-            self._running = None
-        return event
-
-    def _run(self, request: Request) -> Iterator[Step | Done]:
-        if self._worker is None:
-            self._worker = Worker(self._options)
-        yield from self._worker.run(request)
-
-
 def render(plan: Plan, run: Run, executor: Executor, listener: Listener | None = None) -> Rendered:
     """Make what is missing of `plan` in `run` and join the film; nothing that is committed is generated again.
 
@@ -126,6 +66,7 @@ def render(plan: Plan, run: Run, executor: Executor, listener: Listener | None =
     with run.locked():
         _keep_assets(plan, run)
         run.begin(plan)
+        _forget_steps(run)
         num_missing = sum(segment.key not in run.segments for segment in plan.segments)
         num_reused = plan.num_segments - num_missing
         listener.begin(plan, num_reused)
@@ -133,9 +74,10 @@ def render(plan: Plan, run: Run, executor: Executor, listener: Listener | None =
         if sha256 is None:
             if {segment.key for segment in plan.segments} - run.framed():
                 with executor:
-                    _make_segments(plan, run, executor, listener)
+                    Director(plan, run, executor, listener).make_segments()
             listener.join(plan)
             sha256 = join(plan, run)
+        remove_report(run)
     return Rendered(run.where(FILM), sha256, plan.num_frames, num_missing, num_reused)
 
 
@@ -159,28 +101,69 @@ def _is_kept(run: Run, sha256: str) -> bool:
         return file_sha256(path) == sha256
 
 
-def _make_segments(plan: Plan, run: Run, executor: Executor, listener: Listener) -> None:
-    schedule = Schedule(_jobs(plan, run))
-    while not schedule.is_over:
-        while executor.num_idle and (key := schedule.next()) is not None:
-            listener.start(plan.by_key[key])
-            executor.submit(_request(plan, run, plan.by_key[key]))
-        event = executor.next_event()
-        if event is None:
-            continue
-        segment = plan.by_key[event.key]
-        match event:
-            case Step(_, done, total):
-                listener.step(segment, done, total)
-            case Done():
-                _commit(run, segment, event)
-                schedule.finish(segment.key)
-                listener.finish(segment, event.seconds)
-            case Failed(_, error):
-                action = schedule.fail(segment.key, error)
-                listener.fail(segment, error, isinstance(action, Retry))
-    if schedule.failures:
-        raise _report(plan, run, schedule.failures)
+def _forget_steps(run: Run) -> None:
+    """Of segments whose render was killed right after their commit."""
+    for key in run.store.names("steps"):
+        if key in run.segments:
+            run.steps.clear(key)
+
+
+class Director:
+    """Makes the missing segments of one plan; `pause` waits for seconds."""
+
+    def __init__(
+        self, plan: Plan, run: Run, executor: Executor, listener: Listener, pause: Callable[[float], object] = sleep
+    ):
+        self._plan, self._run, self._executor, self._listener, self._pause = plan, run, executor, listener, pause
+        self._expected = Expected.of(open_checkpoint(plan.model))
+        self._schedule = Schedule(_jobs(plan, run))
+        self._places: dict[str, Place] = {}
+
+    def make_segments(self) -> None:
+        try:
+            while not self._schedule.is_over:
+                while self._executor.num_idle and (key := self._schedule.next()) is not None:
+                    self._listener.start(self._plan.by_key[key])
+                    self._places[key] = self._executor.submit(_request(self._plan, self._run, self._plan.by_key[key]))
+                event = self._executor.next_event()
+                if event is not None:
+                    self._take(event)
+        except KeyboardInterrupt:
+            for done in self._executor.arrived():
+                self._take(done)
+            raise
+        if self._schedule.failures:
+            raise _failure(self._plan, self._run, write_report(self._plan, self._run, self._schedule))
+
+    def _take(self, event: Event) -> None:
+        segment = self._plan.by_key[event.key]
+        try:
+            match event:
+                case Step():
+                    require_step(event, segment)
+                    self._schedule.step(segment.key)
+                    self._listener.step(segment, event.done, event.total)
+                case Done():
+                    require_segment(event, segment, self._expected)
+                    _commit(self._run, segment, event)
+                    self._schedule.finish(segment.key)
+                    self._listener.finish(segment, event.seconds)
+                case Failed():
+                    self._fail(segment, event.error)
+        except OutputError as error:
+            self._executor.replace(self._places[segment.key])
+            self._fail(segment, error)
+
+    def _fail(self, segment: Segment, error: Exception) -> None:
+        place = self._places[segment.key]
+        if isinstance(error, OutputError):
+            self._run.steps.clear(segment.key)  # the steps before are as doubtful
+        action = self._schedule.fail(Failure(segment.key, error, place, now()))
+        self._listener.fail(segment, error, not isinstance(action, GiveUp))
+        if self._schedule.block(place.node, self._executor.num_nodes) is not None:
+            self._executor.block(place.node)
+        if isinstance(action, Requeue):
+            self._pause(action.wait_s)
 
 
 def _jobs(plan: Plan, run: Run) -> list[Job]:
@@ -214,12 +197,8 @@ def _commit(run: Run, segment: Segment, done: Done) -> None:
             "Give a --run that all machines of the cluster share under the same path."
         )
     committed = run.segments.get(segment.key)
-    if committed is not None:
-        if committed.media_sha256 != done.frames_sha256:
-            run.commit(replace(committed, media_sha256=done.frames_sha256))
-        return
-    run.commit(
-        replace(
+    if committed is None:
+        commit = replace(
             Commit.of_codes(segment.key, done.codes),
             media_sha256=done.frames_sha256,
             device=done.device,
@@ -228,15 +207,19 @@ def _commit(run: Run, segment: Segment, done: Done) -> None:
             seconds=done.seconds,
             version=__version__,
         )
-    )
+    elif committed.media_sha256 != done.frames_sha256:
+        commit = replace(committed, media_sha256=done.frames_sha256)
+    else:
+        return
+    with uninterrupted():
+        run.commit(commit)
     run.steps.clear(segment.key)
 
 
-def _report(plan: Plan, run: Run, failures: dict[str, str]) -> RenderError:
-    lines = [f"  {plan.by_key[key].name}: {reason}" for key, reason in failures.items()]
-    num_done = sum(segment.key in run.segments for segment in plan.segments)
-    shots = {plan.by_key[key].shot for key in failures}
+def _failure(plan: Plan, run: Run, report: dict[str, Any]) -> RenderError:
+    lines = [f"  {failed['segment']}: {failed['reason']}" for failed in report["failed"]]
+    shots = {failed["shot"] for failed in report["failed"]}
     return RenderError(
-        f"{', '.join(sorted(shots))} failed; {num_done} of {plan.num_segments} segments are committed "
+        f"{', '.join(sorted(shots))} failed; {report['num_committed']} of {plan.num_segments} segments are committed "
         f"in {run.url}:\n" + "\n".join(lines) + "\nMend the cause and render again: it goes on from there."
     )

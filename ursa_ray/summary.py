@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from ursa_ray.ledger import FILM, Run
 from ursa_ray.plan import Difference, Plan
 from ursa_ray.plan.cost import H200_FLOPS_PER_S
+from ursa_ray.report import read_report
 
 if TYPE_CHECKING:  # it would load torch
     from ursa_ray.export import Exported
@@ -125,7 +126,7 @@ def export_text(exported: "Exported") -> str:
 def run_summary(run: Run) -> dict[str, Any]:
     plan = run.plan()
     if plan is None:
-        return {"num_segments": 0, "num_committed": 0, "shots": [], "takes": {}, "film": None}
+        return {"num_segments": 0, "num_committed": 0, "shots": [], "takes": {}, "film": None, "failed": []}
     film = run.last_film
     is_done = film is not None and film.key == plan.sha256 and run.store.exists(FILM)
     return {
@@ -144,6 +145,7 @@ def run_summary(run: Run) -> dict[str, Any]:
         ],
         "takes": {name: num for name, num in sorted(run.takes.items()) if num},
         "film": run.where(FILM) if is_done else None,
+        "failed": _failed(run),
     }
 
 
@@ -157,7 +159,21 @@ def run_text(summary: dict[str, Any]) -> str:
     if summary["takes"]:
         retaken = (name if num == 1 else f"{name} {num} times" for name, num in summary["takes"].items())
         lines.append(f"retaken: {', '.join(retaken)}")
-    return "\n".join([*lines, f"film: {summary['film'] or 'not joined yet'}"])
+    lines.append(f"film: {summary['film'] or 'not joined yet'}")
+    for failed in summary["failed"]:
+        lines.append(f"{failed['segment']} failed: {failed['reason']}")
+        lines += [
+            f"  {attempt['when']} {attempt['kind']}: {attempt['error']} (replica {attempt['replica']} "
+            f"on {attempt['node']})"
+            for attempt in failed["attempts"]
+        ]
+    return "\n".join(lines)
+
+
+def _failed(run: Run) -> list[dict[str, Any]]:
+    """What the last render gave up and no later one has made."""
+    report = read_report(run)
+    return [] if report is None else [failed for failed in report["failed"] if failed["key"] not in run.segments]
 
 
 def format_time(seconds: float) -> str:

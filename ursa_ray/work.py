@@ -14,7 +14,7 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from ursa_ray.errors import CheckpointError, RenderError
+from ursa_ray.errors import CheckpointError, OutputError
 from ursa_ray.ledger import Steps, open_store
 from ursa_ray.media import read_clip_tail, read_image, write_mezzanine
 from ursa_ray.model import Ursa
@@ -107,7 +107,7 @@ class Worker:
         assert codes is not None, segment
         frames = self._decode(segment.key, codes)
         if len(frames) != segment.num_frames:
-            raise RenderError(f"{segment.name}: decoded to {len(frames)} frames, expected {segment.num_frames}.")
+            raise OutputError(f"{segment.name}: decoded to {len(frames)} frames, expected {segment.num_frames}.")
         with self._store.writing("media") as folder:
             frames_sha256 = write_mezzanine(folder, frames, request.fps)
         seconds = perf_counter() - started

@@ -67,8 +67,8 @@ def test_replicas_that_are_killed_are_replaced_and_cost_nothing_that_is_committe
     process = start_render(tmp_path, "--replicas", "2")
     deadline = time.monotonic() + LIMIT_S
     log = tmp_path / "run" / "log"
-    # One entry is the plan; from two on a segment is committed.
-    while not (log.exists() and len(list(log.glob("*.parquet"))) >= 2) and time.monotonic() < deadline:
+    # One entry is the epoch, one the plan; from three on a segment is committed.
+    while not (log.exists() and len(list(log.glob("*.parquet"))) >= 3) and time.monotonic() < deadline:
         time.sleep(0.05)
     victims = replicas_below(process)
     assert victims
@@ -78,8 +78,8 @@ def test_replicas_that_are_killed_are_replaced_and_cost_nothing_that_is_committe
     assert "failed, trying again: its replica failed" in log_lines
     assert rendered["sha256"] == alone["sha256"]
     run = Run.open(tmp_path / "run")
-    # A plan, six segments, a film: nothing was committed twice.
-    assert len(list((tmp_path / "run" / "log").glob("*.parquet"))) == 1 + len(run.segments) + 1 == 8
+    # An epoch, a plan, six segments, a film: nothing was committed twice.
+    assert len(list((tmp_path / "run" / "log").glob("*.parquet"))) == 2 + len(run.segments) + 1 == 9
 
 
 def test_a_cluster_of_our_own_is_gone_with_the_render_and_leaves_the_home_alone(tmp_path):

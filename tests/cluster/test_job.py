@@ -6,10 +6,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.storyboards import TWO_SHOTS, write
+from ursa_ray.ledger import Run
 from ursa_ray.media import probe
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
@@ -71,3 +74,23 @@ def test_a_render_that_connects_from_another_folder_finds_its_picture(head, tmp_
     command = [sys.executable, "-m", "ursa_ray", "render", "extend-image.yaml", "--address", head[2]]
     command += ["--run", tmp_path / "run", "--json"]
     assert render_on(head, command, cwd=REPOSITORY / "storyboards")["num_frames"] == 36
+
+
+def test_a_job_that_is_stopped_goes_on_where_it_was(head, tmp_path):
+    command = [RAY, "job", "submit", "--address", head[0], "--submission-id", "stopped", "--no-wait", "--"]
+    board = write(tmp_path, TWO_SHOTS.replace("steps: 4", "steps: 900"))
+    command += [sys.executable, REPOSITORY / "jobs" / "render.py", board, "--run", tmp_path / "run", "--replicas", "1"]
+    subprocess.run(list(map(str, command)), env=head[1], check=True, capture_output=True)
+    until = time.monotonic() + 150
+    while not list((tmp_path / "run" / "steps").glob("*/*")) and time.monotonic() < until:
+        time.sleep(0.1)
+    stop = [RAY, "job", "stop", "--address", head[0], "stopped"]
+    subprocess.run(list(map(str, stop)), env=head[1], check=True, capture_output=True)
+    logs = [RAY, "job", "logs", "--address", head[0], "stopped"]
+    said = subprocess.run(list(map(str, logs)), env=head[1], check=True, capture_output=True, text=True).stdout
+    assert "dawn[0] begins" in said
+    assert "Traceback" not in said
+    run = Run.open(tmp_path / "run")
+    assert run.steps.latest(run.plan().segments[0].key).num_done >= 1
+    with run.locked():
+        pass

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.model.statistics import exact_step, goodness_of_fit, homogeneity, metric_rates, mixture_rates
+from ursa_ray.errors import OutputError
 from ursa_ray.model import sampling
 from ursa_ray.model.fsq import FiniteScalarQuantizer
 from ursa_ray.model.guidance import Denoiser, Guidance
@@ -298,3 +299,12 @@ def test_guidance_acts_before_its_time_and_not_from_it_on(ursa, golden, cases, k
     alone = Denoiser(ursa.transformer, prompts[:1], grid, Guidance(1.0, 0.9)).logits(codes, 0.5)
     torch.testing.assert_close(denoiser.logits(codes, 0.9), alone, atol=1e-4, rtol=0)
     assert (denoiser.logits(codes, 0.8999) - alone).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_scores_that_are_no_numbers_end_a_step_and_are_not_drawn_from(number):
+    row = scores(64)
+    row[5] = number
+    sampler = FastSampler(metric_path("learned"), TIMES, 1, CPU)
+    with pytest.raises(OutputError, match=r"step 6: the transformer gave NaN or infinite numbers"):
+        sampler.step(sampler.start(10), 5, FixedDenoiser(row))

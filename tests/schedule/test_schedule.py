@@ -6,10 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ursa_ray.errors import AssetError, ReplicaError
-from ursa_ray.schedule import GiveUp, Job, Retry, Schedule
+from ursa_ray.errors import AssetError, LostError, ReplicaError
+from ursa_ray.schedule import BlockNode, Failure, GiveUp, Job, Place, Requeue, Retry, Schedule
 
-LOST = ReplicaError("lost")
+CRASH = ReplicaError("crashed")
+
+
+def failure(key, error=CRASH, node="n"):
+    return Failure(key, error, Place("r", node))
 
 
 def taken(schedule):
@@ -60,14 +64,14 @@ def test_chains_run_side_by_side():
 def test_a_failed_job_is_tried_again_in_its_place():
     schedule = Schedule([Job("a", None, 2), Job("b", None, 1)])
     assert schedule.next() == "a"
-    assert schedule.fail("a", LOST) == Retry(2)
+    assert schedule.fail(failure("a")) == Retry(2, "crashed")
     assert schedule.next() == "a"
 
 
 def test_a_job_given_up_leaves_what_comes_after_it_and_nothing_else():
     schedule = Schedule([Job("a", None, 2), Job("a2", "a", 1), Job("b", None, 2), Job("b2", "b", 1)])
     assert taken(schedule) == ["a", "b"]
-    assert schedule.fail("a", AssetError("no such file")) == GiveUp("no such file")
+    assert schedule.fail(failure("a", AssetError("no such file"))) == GiveUp("no such file")
     schedule.finish("b")
     assert taken(schedule) == ["b2"]
     schedule.finish("b2")
@@ -95,6 +99,9 @@ def forests(draw):
     return [draw(st.sampled_from([None, *range(number)])) for number in range(num)]
 
 
+KINDS = {"crash": CRASH, "bad": AssetError("bad")}
+
+
 class Trace:
     """A schedule run to its end by whatever hypothesis draws, and what happened."""
 
@@ -106,7 +113,7 @@ class Trace:
             Job(key, parent, cost) for (key, parent), cost in zip(self.parents.items(), remaining, strict=True)
         )
         while not self.schedule.is_over:
-            choices = ["start"] * (self.schedule.num_ready > 0) + ["finish", "lost", "bad"] * bool(
+            choices = ["start"] * (self.schedule.num_ready > 0) + ["finish", "crash", "bad"] * bool(
                 self.schedule.running
             )
             self.do(data.draw(st.sampled_from(choices)), data)
@@ -122,7 +129,7 @@ class Trace:
         if action == "finish":
             self.schedule.finish(key)
             self.finished.add(key)
-        elif isinstance(self.schedule.fail(key, LOST if action == "lost" else AssetError("bad")), GiveUp):
+        elif isinstance(self.schedule.fail(failure(key, KINDS[action])), GiveUp):
             self.given_up.add(key)
 
     def is_below_a_failure(self, key):
@@ -163,4 +170,36 @@ def test_only_what_runs_can_finish_or_fail():
     with pytest.raises(KeyError):
         schedule.finish("a")
     with pytest.raises(KeyError):
-        schedule.fail("a", LOST)
+        schedule.fail(failure("a"))
+
+
+def fail(schedule, key, error, node="n"):
+    assert schedule.next() == key
+    return schedule.fail(failure(key, error, node))
+
+
+def test_losses_are_forgotten_with_the_next_step():
+    schedule, lost = Schedule([Job("a", None, 1)]), LostError("gone")
+    assert [fail(schedule, "a", lost).wait_s for _ in range(3)] == [0, 1, 2]
+    schedule.step("a")
+    assert fail(schedule, "a", lost) == Requeue(0, "gone")
+
+
+def test_losses_without_end_end():
+    schedule = Schedule([Job("a", None, 2), Job("b", "a", 1)])
+    while not schedule.is_over:
+        fail(schedule, "a", LostError("gone"))
+    assert schedule.failures.keys() == {"a"}
+    assert len(schedule.attempts["a"]) == 10
+
+
+def test_a_node_is_blocked_once():
+    schedule = Schedule(Job(key, None, 1) for key in "abcd")
+    for key in "abc":
+        assert schedule.next() == key
+    for key in "ab":
+        schedule.fail(failure(key))
+        assert schedule.block("n", 2) is None
+    schedule.fail(failure("c"))
+    assert schedule.block("n", 2) == BlockNode("n", "3 segments failed on it")
+    assert schedule.block("n", 1) is None

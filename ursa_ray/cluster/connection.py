@@ -42,8 +42,11 @@ def connected(address: str | None, num_cpus: int) -> Iterator[None]:
             )
     except (RayError, OSError, RuntimeError, ValueError) as error:
         raise ReplicaError(f"no Ray cluster at {address or 'this machine'}: {error}") from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_terminate)  # Ray has put its own in its place
+    except SystemExit as terminated:  # Ray's handler of SIGTERM, which it has put in the place of ours
+        raise KeyboardInterrupt from terminated
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_terminate)
     try:
         yield
     finally:

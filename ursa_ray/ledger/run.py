@@ -128,10 +128,10 @@ class Run:
         self._take(commit)
 
     def begin(self, plan: Plan) -> None:
-        """Note that `plan`, made with the takes of this run, is what it renders from now on; its file is written anew if
-        it is damaged.
+        """Note that `plan`, made with the takes of this run, is what it renders from now on.
 
-        Takes that are new in it are remembered with it, in one entry of the log: both or neither.
+        Its file is written anew if it is damaged. Takes that are new in it are remembered with it, in one entry of the
+        log: both or neither.
 
         Raises:
             LeaseError: another render has taken something again since these takes were read.

@@ -98,11 +98,11 @@ def running(
         process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=words)
         try:
             yield process
+            process.communicate()
         except BaseException:
             process.kill()
-            raise
-        finally:
             process.communicate()
+            raise
         if process.returncode != 0:
             raise MediaError(f"{task}: ffmpeg ended with {process.returncode}: {last_words(words)}")
 

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from ursa_ray.errors import OutputError
 from ursa_ray.model.guidance import Denoiser
 from ursa_ray.model.path import Path
 
@@ -87,6 +88,8 @@ class FastSampler:
         if step == 0 and len(self.times) > 1 and self.path.rests_at_start:
             return codes
         hidden = denoiser.hidden(codes, self.times[step])
+        if not hidden.isfinite().all():  # the draws would make codes of it that look like any others
+            raise OutputError(f"step {step + 1}: the transformer gave NaN or infinite numbers. Check this device.")
         uniform = self._uniform(FIRST_STEP + step, 3, len(codes)).T
         blocks = zip(self._blocks(codes), self._blocks(hidden), self._blocks(uniform), strict=True)
         return torch.cat([self._jump(x, denoiser.head(rows), u.unbind(1), step) for x, rows, u in blocks])

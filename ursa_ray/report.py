@@ -1,0 +1,80 @@
+"""What failed in a render, in the run itself: `report.json`, for `ursa-ray status` and for whoever mends it."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from ursa_ray.errors import LedgerError
+from ursa_ray.ledger import Run
+from ursa_ray.plan import Plan
+from ursa_ray.schedule import Failure, Schedule
+
+REPORT = "report.json"
+
+
+def write_report(plan: Plan, run: Run, schedule: Schedule) -> dict[str, Any]:
+    """Say which segments were given up, after which attempts, and which others wait for them."""
+    failed = [
+        {
+            "segment": plan.by_key[key].name,
+            "shot": plan.by_key[key].shot,
+            "key": key,
+            "reason": reason,
+            "attempts": [_attempt(failure) for failure in schedule.attempts[key]],
+        }
+        for key, reason in schedule.failures.items()
+    ]
+    missing = [s for s in plan.segments if s.key not in run.segments and s.key not in schedule.failures]
+    report = {
+        "written": now(),
+        "plan": plan.sha256,
+        "num_committed": plan.num_segments - sum(s.key not in run.segments for s in plan.segments),
+        "num_segments": plan.num_segments,
+        "failed": failed,
+        "waiting": [segment.name for segment in missing],
+    }
+    run.store.put(REPORT, json.dumps(report | {"sha256": _sha256(report)}, indent=1).encode())
+    return report
+
+
+def read_report(run: Run) -> dict[str, Any] | None:
+    """The report of the plan that the run is of, if something of it failed.
+
+    Raises:
+        LedgerError: the report is damaged.
+    """
+    try:
+        content = run.store.read(REPORT)
+    except FileNotFoundError:
+        return None
+    try:
+        report = json.loads(content)
+        is_whole = report.pop("sha256") == _sha256(report)
+    except (ValueError, KeyError, AttributeError, TypeError):
+        report, is_whole = {}, False
+    if not is_whole:
+        raise LedgerError(f"{run.where(REPORT)}: is damaged. Remove it, or render again.")
+    return report if report["plan"] == run.plan_sha256 else None
+
+
+def remove_report(run: Run) -> None:
+    run.store.remove(REPORT)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _attempt(failure: Failure) -> dict[str, str]:
+    return {
+        "when": failure.when,
+        "replica": failure.place.replica,
+        "node": failure.place.node,
+        "kind": type(failure.error).__name__,
+        "error": str(failure.error),
+    }
+
+
+def _sha256(report: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(report, sort_keys=True).encode()).hexdigest()
