@@ -1,6 +1,7 @@
 """The command line: `ursa-ray plan | render | status | doctor`."""
 
 import json
+import re
 import signal
 import sys
 from enum import StrEnum
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ursa_ray import __version__
-from ursa_ray.errors import UrsaRayError
+from ursa_ray.errors import OptionError, UrsaRayError
 
 if TYPE_CHECKING:  # commands import what they need themselves: `plan` answers before torch would be loaded
     from ursa_ray.ledger import Run
@@ -19,6 +20,8 @@ if TYPE_CHECKING:  # commands import what they need themselves: `plan` answers b
     from ursa_ray.work import WorkerOptions
 
 INTERRUPTED = 130
+
+RUN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 class Device(StrEnum):
@@ -79,6 +82,9 @@ def render(
     threads: Annotated[
         int, typer.Option(min=1, help="Threads of a replica on a CPU. Another number can give another film.")
     ] = 1,
+    insecure_cluster: Annotated[
+        bool, typer.Option("--insecure-cluster", help="Render also on a remote Ray cluster that asks for no token.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the film, or go on making it: what is committed in the run is never generated again."""
@@ -90,9 +96,9 @@ def render(
     from ursa_ray.summary import render_summary
     from ursa_ray.work import WorkerOptions
 
+    folder = run if run is not None else Path("renders") / _run_name(storyboard)
     prepared = prepare(storyboard, fetch=True)
     _warn(prepared.warnings)
-    folder = run if run is not None else Path("renders") / storyboard.stem
     worker = WorkerOptions(
         prepared.checkpoint.name,
         prepared.plan.weights_sha256,
@@ -100,7 +106,7 @@ def render(
         None if device is None else device.value,
         threads,
     )
-    executor = _executor(worker, replicas, address)
+    executor = _executor(worker, replicas, address, insecure_cluster)
     check_weights(prepared.checkpoint)
     opened = Run.create(folder)
     _warn(_replaced(opened, prepared.plan))
@@ -162,7 +168,21 @@ def main(arguments: list[str] | None = None) -> None:
         raise
 
 
-def _executor(worker: "WorkerOptions", replicas: int | None, address: str | None) -> "Executor":
+def _run_name(storyboard: Path) -> str:
+    """The storyboard's name, if a folder of that name is sure to be a new one in `renders`.
+
+    Raises:
+        OptionError: it may be another folder here or elsewhere ("..", or two names that differ in case alone).
+    """
+    if RUN_NAME.fullmatch(storyboard.stem) is None:
+        raise OptionError(
+            f"{storyboard}: {storyboard.stem!r} cannot name a run, expected 1 to 64 of a-z, 0-9, - and _, the "
+            "first a letter or a digit. Rename the storyboard, or say with --run where to render."
+        )
+    return storyboard.stem
+
+
+def _executor(worker: "WorkerOptions", replicas: int | None, address: str | None, insecure: bool) -> "Executor":
     """One replica on this machine needs no cluster."""
     import torch
 
@@ -177,7 +197,7 @@ def _executor(worker: "WorkerOptions", replicas: int | None, address: str | None
         keep_private()
     from ursa_ray.cluster.executor import RayExecutor, RayOptions
 
-    return RayExecutor(worker, RayOptions(replicas, address))
+    return RayExecutor(worker, RayOptions(replicas, address, insecure))
 
 
 def _replaced(run: "Run", plan: "Plan") -> list[str]:

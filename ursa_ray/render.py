@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from ursa_ray import __version__
-from ursa_ray.errors import AssetError, RenderError, UrsaRayError
+from ursa_ray.checkpoint import open_checkpoint
+from ursa_ray.checks import wrong_output
+from ursa_ray.errors import AssetError, RenderError, ReplicaError, UrsaRayError
 from ursa_ray.files import file_sha256, published
 from ursa_ray.join import join, joined_film
 from ursa_ray.ledger import Commit, Run
@@ -155,7 +157,7 @@ def _keep_assets(plan: Plan, run: Run) -> None:
 
 
 def _make_segments(plan: Plan, run: Run, executor: Executor, listener: Listener) -> None:
-    schedule = Schedule(_jobs(plan, run))
+    schedule, checkpoint = Schedule(_jobs(plan, run)), open_checkpoint(plan.model)
     while not schedule.is_over:
         while executor.num_idle and (key := schedule.next()) is not None:
             listener.start(plan.by_key[key])
@@ -164,6 +166,8 @@ def _make_segments(plan: Plan, run: Run, executor: Executor, listener: Listener)
         if event is None:
             continue
         segment = plan.by_key[event.key]
+        if isinstance(event, Done) and (wrong := wrong_output(segment, checkpoint, event.codes, event.frames_sha256)):
+            event = Failed(segment.key, ReplicaError(wrong))
         match event:
             case Step(_, done, total):
                 listener.step(segment, done, total)

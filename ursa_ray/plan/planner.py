@@ -89,9 +89,7 @@ class _Planner:
     ) -> Segment:
         frame, guidance = self.frame, self._setting(shot, "guidance")
         steps = self._setting(shot, "steps")
-        stride = self.checkpoint.tokenizer.spatial_stride
-        num_latents = (frame.frames - 1) // self.checkpoint.tokenizer.temporal_stride + 1
-        grid = (num_latents, frame.height // stride, frame.width // stride)
+        grid = self.checkpoint.codes_shape(frame.frames, frame.height, frame.width)
         max_prompt_length = self.checkpoint.defaults.max_prompt_length
         return Segment(
             shot=shot.id,
