@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ursa_ray.cluster.connection import turns_strangers_away
 from ursa_ray.media import probe
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
@@ -71,3 +72,7 @@ def test_a_render_that_connects_from_another_folder_finds_its_picture(head, tmp_
     command = [sys.executable, "-m", "ursa_ray", "render", "extend-image.yaml", "--address", head[2]]
     command += ["--run", tmp_path / "run", "--json"]
     assert render_on(head, command, cwd=REPOSITORY / "storyboards")["num_frames"] == 36
+
+
+def test_a_head_without_tokens_answers_strangers(head):
+    assert not turns_strangers_away(head[2])
