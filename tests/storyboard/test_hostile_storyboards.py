@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.storyboard.boards import GRIZZLY, film, load, shot, timed, with_title, write
 from ursa_ray.errors import StoryboardError
-from ursa_ray.storyboard import load_storyboard
+from ursa_ray.storyboard import load_storyboard, yaml_source
 
 
 def error_of(path: Path) -> str:
@@ -129,6 +129,16 @@ LAUGHS = "a: &a [ha, ha]\n" + "".join(
 )
 def test_bombs_are_refused_quickly(text, words, tmp_path):
     assert error_of(write(tmp_path, text)).startswith(f"{tmp_path}/{words}")
+
+
+def test_even_a_tag_that_got_through_would_make_nothing(tmp_path, monkeypatch):
+    """The loader is a safe one, whatever is refused before it."""
+
+    class Everything:
+        __contains__ = lambda *_: True  # noqa: E731
+
+    monkeypatch.setattr(yaml_source, "SCALAR_TAGS", Everything())
+    assert "cannot read" in error_of(write(tmp_path, film("title: !!python/name:os.system ''")))
 
 
 def test_twenty_levels_are_not_too_deep_for_yaml(tmp_path):
