@@ -1,8 +1,9 @@
-# `make demo` renders the quickstart film, `make test` runs the tests; both install what they need into .venv.
+# `make demo` renders the quickstart film, `make test` runs the tests and `make nightly` the slow ones too; all install
+# what they need into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check fix tiny clean
+.PHONY: demo test nightly check fix tiny clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -15,6 +16,9 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -m "not slow"
+
+nightly: .venv/installed
+	$(BIN)/python -m pytest
 
 check: .venv/installed
 	$(BIN)/ruff check .

@@ -225,6 +225,12 @@ IMPOSSIBLE: Corpus = {
         "beats[1] is at frame 12, expected after frame 12",
     ),
     "a prompt of many tokens": (shot(f"frames: 9\nprompt: {'bear ' * 99} {MARK}"), "tokens", "at most 32. Shorten it"),
+    "a mistake after two days of film": (
+        "version: 1\nmodel: tiny\nshots:\n"
+        "  - {id: a, prompt: a, duration: 24h}\n  - {id: b, prompt: a, duration: 24h}\n"
+        f"  - {{id: c, frames: 9, prompt: {'bear ' * 99}}} {MARK}\n",
+        "at most 32. Shorten it",
+    ),
     "a beat of many tokens": (
         timed(f"beats:\n  - {{at: 1s, prompt: {'bear ' * 99}}} {MARK}"),
         "beats[0].prompt has",
