@@ -151,6 +151,11 @@ def save_concat(path):
     path.write_text("ffconcat version 1.0\nfile 'secret.mp4'\n")
 
 
+def save_vast_clip(path):
+    color = ["-f", "lavfi", "-i", "color=s=8000x5008", "-frames:v", "1"]
+    subprocess.run([ffmpeg.executable(), "-v", "error", *color, "-c:v", "png", path], check=True)
+
+
 UNUSABLE_CLIPS = {
     "missing": (lambda path: None, "cannot be opened"),
     "folder": (lambda path: path.mkdir(), "is not a regular file"),
@@ -159,6 +164,7 @@ UNUSABLE_CLIPS = {
     "text": (lambda path: path.write_text("a bear"), "is no whole MP4"),
     "empty": (lambda path: path.touch(), "is no whole MP4"),
     "picture": (save_png, "is no whole MP4"),
+    "too many pixels": (save_vast_clip, "is no whole MP4"),
     "HLS playlist": (save_playlist, "is no whole MP4"),
     "concat script": (save_concat, "is no whole MP4"),
 }
