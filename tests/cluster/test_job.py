@@ -39,6 +39,8 @@ def head(tmp_path_factory):
     }
     command = [RAY, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2"]
     command += ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+    # Jobs are started by the agent, whose port is otherwise the same for all clusters of a machine.
+    command += [f"--dashboard-agent-listen-port={free_port()}"]
     command += [f"--temp-dir={temp}", "--object-store-memory=100000000"]
     with subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
