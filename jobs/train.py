@@ -2,7 +2,8 @@
 
 It runs in processes of this machine or, with `launcher: ray`, on the Ray cluster that the job runs on (ray job submit
 --working-dir . -- python jobs/train.py ...), and goes on from what the output folder holds. `--export` trains nothing:
-it writes the newest state as a checkpoint.
+it writes the newest state as a checkpoint. A remote cluster that asks for no token is refused without
+`--insecure-cluster`.
 """
 
 import argparse
@@ -20,13 +21,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--export", type=Path, metavar="FOLDER")
+    parser.add_argument("--insecure-cluster", action="store_true")
     arguments = parser.parse_args()
     try:
         config = Config.from_yaml(arguments.config)
         if arguments.export is None and config.launcher == "ray":
             from ursa_ray.cluster.training import train_on_cluster
 
-            train_on_cluster(config, os.environ.get("RAY_ADDRESS"))
+            train_on_cluster(config, os.environ.get("RAY_ADDRESS"), arguments.insecure_cluster)
         elif arguments.export is None:
             run(config)
         else:

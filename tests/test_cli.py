@@ -100,6 +100,37 @@ def test_the_run_is_named_after_the_storyboard_unless_told(run_command, tmp_path
     assert last_line(out)["film"] == "renders/my-film/film.mp4"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "...yaml",
+        "..yaml",
+        ".yaml",
+        "My-Film.yaml",
+        "my film.yaml",
+        "-rf.yaml",
+        "a" * 65 + ".yaml",
+        "b\u00e4r.yaml",
+        "a\n.yaml",
+    ],
+)
+def test_a_storyboard_whose_name_is_no_name_for_a_run_asks_for_one(run_command, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    board = write(tmp_path, TWO_SHOTS, name)
+    code, out, err = run_command("render", board)
+    assert (code, out) == (2, "")
+    assert f"{board}: {board.stem!r} cannot name a run, expected 1 to 64 of a-z, 0-9, - and _, the first" in err
+    assert "--run" in err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_run_that_is_told_may_be_any_folder_of_the_users(run_command, tmp_path):
+    board = write(tmp_path, TWO_SHOTS, "My Film.yaml")
+    code, out, _ = run_command("render", board, "--run", tmp_path / "Films" / "My Film!", "--json")
+    assert code == 0
+    assert last_line(out)["film"] == str(tmp_path / "Films" / "My Film!" / "film.mp4")
+
+
 def test_a_log_has_plain_lines_with_time_left(run_command, tmp_path):
     _, _, err = run_command("render", write(tmp_path, TWO_SHOTS), "--run", tmp_path / "run")
     lines = err.splitlines()
@@ -183,7 +214,7 @@ BAD = {
     "an oversized image": (
         HEAD + "shots:\n  - {id: one, image: big.png, prompt: x, duration: 2s}\n",
         4,
-        ["big.png", "64000000 pixels"],
+        ["big.png", "40000000 pixels"],
     ),
     "a prompt over the limit": (
         HEAD + f"shots:\n  - {{id: one, prompt: {'bear ' * 200}, duration: 2s}}\n",

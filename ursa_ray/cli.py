@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # commands import what they need themselves: `plan` answers b
     from ursa_ray.render import Executor
     from ursa_ray.work import WorkerOptions
 
+RUN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
 
 class Device(StrEnum):
     CPU = "cpu"
@@ -115,6 +117,9 @@ def render(
         int, typer.Option(min=1, help="Threads of a replica on a CPU. Another number can give another film.")
     ] = 1,
     retake: Retake = None,
+    insecure_cluster: Annotated[
+        bool, typer.Option("--insecure-cluster", help="Render also on a remote Ray cluster that asks for no token.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the film, or go on making it: what is committed in the run is never generated again."""
@@ -126,8 +131,8 @@ def render(
     from ursa_ray.summary import render_summary
     from ursa_ray.work import WorkerOptions
 
+    url = run if run is not None else f"renders/{_run_name(storyboard)}"
     prepared = prepare(storyboard, fetch=True)
-    url = run if run is not None else f"renders/{storyboard.stem}"
     found = Run.find(url)
     planned = _with_takes(prepared.plan, found, retake)
     _warn(prepared.warnings)
@@ -138,7 +143,7 @@ def render(
         None if device is None else device.value,
         threads,
     )
-    executor = _executor(worker, replicas, address)
+    executor = _executor(worker, replicas, address, insecure_cluster)
     check_weights(prepared.checkpoint)
     opened = found or Run.create(url)
     if not retake:
@@ -298,7 +303,21 @@ def _leave(leaving: BaseException) -> NoReturn:
     raise leaving
 
 
-def _executor(worker: "WorkerOptions", replicas: int | None, address: str | None) -> "Executor":
+def _run_name(storyboard: Path) -> str:
+    """The storyboard's name, if a folder of that name is sure to be a new one in `renders`.
+
+    Raises:
+        OptionError: it may be another folder here or elsewhere ("..", or two names that differ in case alone).
+    """
+    if RUN_NAME.fullmatch(storyboard.stem) is None:
+        raise OptionError(
+            f"{storyboard}: {storyboard.stem!r} cannot name a run, expected 1 to 64 of a-z, 0-9, - and _, the "
+            "first a letter or a digit. Rename the storyboard, or say with --run where to render."
+        )
+    return storyboard.stem
+
+
+def _executor(worker: "WorkerOptions", replicas: int | None, address: str | None, insecure: bool) -> "Executor":
     """One replica on this machine needs no cluster."""
     import torch
 
@@ -313,7 +332,7 @@ def _executor(worker: "WorkerOptions", replicas: int | None, address: str | None
         keep_private()
     from ursa_ray.cluster.executor import RayExecutor, RayOptions
 
-    return RayExecutor(worker, RayOptions(replicas, address))
+    return RayExecutor(worker, RayOptions(replicas, address, insecure))
 
 
 def _with_takes(plan: "Plan", run: "Run | None", retake: list[str] | None) -> "Plan":

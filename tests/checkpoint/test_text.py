@@ -1,5 +1,6 @@
 import json
 import shutil
+from contextlib import suppress
 
 import pytest
 from safetensors import safe_open
@@ -121,6 +122,17 @@ def test_a_damaged_vocabulary_is_refused(folder, file):
     (folder / file).write_text("{ damaged")
     with pytest.raises(CheckpointError, match=r"tokenizer: (is not a tokenizer \(|the pad token .* has no id)"):
         TextTokenizer.from_folder(folder)
+
+
+def test_no_code_of_a_tokenizer_runs(folder, tmp_path):
+    (folder / "tokenizer.json").unlink()
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    theirs = {"tokenizer_class": "Theirs", "auto_map": {"AutoTokenizer": ["theirs.Theirs", "theirs.Theirs"]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | theirs))
+    (folder / "theirs.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\nclass Theirs: pass\n")
+    with suppress(CheckpointError):
+        TextTokenizer.from_folder(folder)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_folder_that_is_missing_is_refused(tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.storyboards import TWO_SHOTS, write
+from ursa_ray.cluster.connection import turns_strangers_away
 from ursa_ray.ledger import Run
 from ursa_ray.media import probe
 
@@ -41,6 +42,8 @@ def head(tmp_path_factory):
     }
     command = [RAY, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2"]
     command += ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+    # Jobs are started by the agent, whose port is otherwise the same for all clusters of a machine.
+    command += [f"--dashboard-agent-listen-port={free_port()}"]
     command += [f"--temp-dir={temp}", "--object-store-memory=100000000"]
     with subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -94,3 +97,7 @@ def test_a_job_that_is_stopped_goes_on_where_it_was(head, tmp_path):
     assert run.steps.latest(run.plan().segments[0].key).num_done >= 1
     with run.locked():
         pass
+
+
+def test_a_head_without_tokens_answers_strangers(head):
+    assert not turns_strangers_away(head[2])

@@ -1,8 +1,10 @@
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from ursa_ray.media import asset_sha256, ffmpeg, probe, read_clip_tail, read_ima
 
 FPS = Fraction(12)
 RED, BLUE = (255, 0, 0), (0, 0, 255)
+FILTER_OPTIONS = ("-vf", "-af", "-filter", "-filter:v", "-filter_complex", "-lavfi", "-filter_script", "-/filter")
 HOSTILE_NAMES = [
     "-i.mp4",
     "concat:a.mp4|b.mp4",
@@ -124,9 +127,9 @@ UNUSABLE_IMAGES = {
     "truncated PNG": (save_truncated("PNG"), "is damaged"),
     "truncated JPEG": (save_truncated("JPEG"), "is damaged"),
     "truncated WEBP": (save_truncated("WEBP"), "is "),
-    "too many pixels": (save_blank(9000), "is 9000x9000; expected at most 64000000 pixels"),
-    "warned of by Pillow": (save_blank(10000), "is 10000x10000; expected at most 64000000 pixels"),
-    "refused by Pillow": (save_blank(20000), "has more than 64000000 pixels"),
+    "too many pixels": (save_blank(9000), "is 9000x9000; expected at most 40000000 pixels"),
+    "warned of by Pillow": (save_blank(10000), "is 10000x10000; expected at most 40000000 pixels"),
+    "refused by Pillow": (save_blank(20000), "has more than 40000000 pixels"),
 }
 
 
@@ -148,6 +151,11 @@ def save_concat(path):
     path.write_text("ffconcat version 1.0\nfile 'secret.mp4'\n")
 
 
+def save_vast_clip(path):
+    color = ["-f", "lavfi", "-i", "color=s=8000x5008", "-frames:v", "1"]
+    subprocess.run([ffmpeg.executable(), "-v", "error", *color, "-c:v", "png", path], check=True)
+
+
 UNUSABLE_CLIPS = {
     "missing": (lambda path: None, "cannot be opened"),
     "folder": (lambda path: path.mkdir(), "is not a regular file"),
@@ -156,6 +164,7 @@ UNUSABLE_CLIPS = {
     "text": (lambda path: path.write_text("a bear"), "is no whole MP4"),
     "empty": (lambda path: path.touch(), "is no whole MP4"),
     "picture": (save_png, "is no whole MP4"),
+    "too many pixels": (save_vast_clip, "is no whole MP4"),
     "HLS playlist": (save_playlist, "is no whole MP4"),
     "concat script": (save_concat, "is no whole MP4"),
 }
@@ -255,6 +264,39 @@ def test_a_hostile_name_is_only_a_name(tmp_path, noise, monkeypatch, name):
     assert probe(path).num_frames == 4
     assert asset_sha256(path, "clip")
     assert read_clip_tail(path, 96, 64, FPS, 2).shape == (2, 64, 96, 3)
+
+
+def test_what_opens_a_clip_lets_ffmpeg_open_nothing_but_files(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        *options, _ = ffmpeg.reading(tmp_path / "clip.mp4")
+        with (
+            pytest.raises(MediaError, match="Protocol 'tcp' not on whitelist"),
+            ffmpeg.running("reading", [*options, address, "-f", "null", "-"]),
+        ):
+            pass
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+@pytest.mark.parametrize("text", ["[0:v]null", "movie=x.mp4", "a,drawtext=textfile=/etc/passwd", "a';b", "%{pts}:\\"])
+def test_no_text_of_the_users_is_in_a_filter(tmp_path, noise, monkeypatch, text):
+    commands = []
+
+    class Recorded(subprocess.Popen):
+        def __init__(self, command, **options):
+            commands.append(command)
+            super().__init__(command, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
+    clip = tmp_path / (text.replace("/", "_") + ".mp4")
+    write_film(clip, noise(4), 4, (96, 64), FPS, metadata={"title": text})
+    asset_sha256(clip, "clip")
+    read_clip_tail(clip, 96, 64, FPS, 2)
+    graphs = [after for command in commands for name, after in pairwise(command) if name in FILTER_OPTIONS]
+    assert len(graphs) == 3  # of the film: its colours, and its check; of the clip: its size and rate
+    assert [graph for graph in graphs if text in graph or clip.name in graph] == []
 
 
 def test_probing_what_is_no_video_says_so(tmp_path):

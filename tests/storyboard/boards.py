@@ -32,6 +32,30 @@ shots:
 output: {codec: h264, crf: 18}
 """
 
+# Much the same, and small enough for the built-in model to plan it.
+SMALL = """\
+version: 1
+title: Small
+model: tiny
+video: {width: 64, height: 48, fps: 12}
+defaults: {negative_prompt: "a red square", motion: 9.0, steps: 50, guidance: 7.0, seed: 1234}
+segment: {frames: 17, overlap: 5, cond_noise: 0.1}
+shots:
+  - id: meadow
+    prompt: a red circle moves to the right
+    duration: 20s
+    beats: [{at: 8s, prompt: the red circle stops}]
+  - id: sea
+    continue: meadow
+    prompt: a blue square falls
+    frames: 24
+  - id: title
+    image: stills/title.png
+    prompt: a green circle rises
+    duration: 4s
+output: {codec: h264, crf: 18}
+"""
+
 
 def write(folder: Path, text: str) -> Path:
     path = folder / "film.yaml"

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from tests.storyboard.boards import GRIZZLY, film, load, shot, timed, with_title, write
-from ursa_ray.errors import StoryboardError
-from ursa_ray.storyboard import load_storyboard
+from tests.storyboard.boards import GRIZZLY, SMALL, film, load, shot, timed, with_title, write
+from ursa_ray.errors import InputError, StoryboardError
+from ursa_ray.prepare import prepare
+from ursa_ray.storyboard import load_storyboard, yaml_source
 
 
 def error_of(path: Path) -> str:
@@ -131,6 +133,16 @@ def test_bombs_are_refused_quickly(text, words, tmp_path):
     assert error_of(write(tmp_path, text)).startswith(f"{tmp_path}/{words}")
 
 
+def test_even_a_tag_that_got_through_would_make_nothing(tmp_path, monkeypatch):
+    """The loader is a safe one, whatever is refused before it."""
+
+    class Everything:
+        __contains__ = lambda *_: True  # noqa: E731
+
+    monkeypatch.setattr(yaml_source, "SCALAR_TAGS", Everything())
+    assert "cannot read" in error_of(write(tmp_path, film("title: !!python/name:os.system ''")))
+
+
 def test_twenty_levels_are_not_too_deep_for_yaml(tmp_path):
     assert "nested" not in error_of(write(tmp_path, "a: " + "[" * 19 + "]" * 19))
 
@@ -216,19 +228,50 @@ LINE_CUTS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(line_cuts=LINE_CUTS, cuts=CUTS)
-def test_a_damaged_storyboard_loads_or_is_a_storyboard_error(line_cuts, cuts, tmp_path):
-    (tmp_path / "stills").mkdir(exist_ok=True)
-    (tmp_path / "stills" / "title.png").touch()
-    file = tmp_path / "film.yaml"
-    file.write_bytes(replaced(relined(GRIZZLY, line_cuts).encode(), cuts))
+def plan_damaged(folder: Path, whole: str, line_cuts: list[tuple[int, int, list[int]]], cuts: list) -> None:
+    """Whatever is left of a storyboard is planned, or refused in time and with the file in every line."""
+    file = folder / "film.yaml"
+    file.write_bytes(replaced(relined(whole, line_cuts).encode(), cuts))
+    start = time.monotonic()
     try:
-        load_storyboard(file)
-    except StoryboardError as error:
+        prepare(file)
+    except InputError as error:
+        assert time.monotonic() - start < 2
         lines = str(error).splitlines()
         assert lines
         assert all(line.startswith(f"{file}:") for line in lines), lines
+
+
+@pytest.fixture
+def films(tmp_path):
+    Image.new("RGB", (8, 8)).save(with_title(tmp_path) / "stills" / "title.png")
+    return tmp_path
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(whole=st.sampled_from([GRIZZLY, SMALL]), line_cuts=LINE_CUTS, cuts=CUTS)
+def test_a_damaged_storyboard_is_planned_or_an_input_error(whole, line_cuts, cuts, films):
+    plan_damaged(films, whole, line_cuts, cuts)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak of memory")
+def test_ten_thousand_damaged_storyboards_are_planned_or_input_errors_in_time_and_memory(films):
+    @settings(max_examples=10_000, deadline=None, database=None)
+    @given(whole=st.sampled_from([GRIZZLY, SMALL]), line_cuts=LINE_CUTS, cuts=CUTS)
+    def plan_many(whole, line_cuts, cuts):
+        plan_damaged(films, whole, line_cuts, cuts)
+
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = peak_bytes()
+    plan_many()
+    assert peak_bytes() - before < 300 * 10**6
+
+
+def peak_bytes() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -59,6 +59,11 @@ class Checkpoint:
     def makes_video(self) -> bool:
         return isinstance(self.tokenizer, VideoTokenizerConfig)
 
+    def codes_shape(self, num_frames: int, height: int, width: int) -> tuple[int, int, int]:
+        """(t, h, w) of the codes of so many frames of so many pixels."""
+        stride = self.tokenizer.spatial_stride
+        return (num_frames - 1) // self.tokenizer.temporal_stride + 1, height // stride, width // stride
+
     def weights_sha256(self) -> str:
         """Hash of everything that decides what the model computes; of its name if it is not on this machine."""
         digest = hashlib.sha256()

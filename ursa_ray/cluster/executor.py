@@ -60,7 +60,12 @@ class Ready:
 
 @dataclass(frozen=True)
 class RayOptions:
-    """`num_replicas` None: one on each GPU of the cluster, or one; `address` None: a cluster of our own.
+    """How to have replicas.
+
+    Attributes:
+        num_replicas: None for one on each GPU of the cluster, or one.
+        address: None for a cluster of our own.
+        insecure: also on a remote cluster that asks for no token.
 
     Raises:
         OptionError: `address` is neither "auto" nor HOST:PORT.
@@ -68,6 +73,7 @@ class RayOptions:
 
     num_replicas: int | None = None
     address: str | None = None
+    insecure: bool = False
 
     def __post_init__(self) -> None:
         if self.address not in (None, "auto") and not re.fullmatch(r"[^/:]+:\d+", self.address or ""):
@@ -90,7 +96,9 @@ class RayExecutor:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.enter_context(connected(self._options.address, self._options.num_replicas or 1))
+            stack.enter_context(
+                connected(self._options.address, self._options.num_replicas or 1, self._options.insecure)
+            )
             num_gpus = int(ray.cluster_resources().get("GPU", 0))
             self._worker = replace(self._worker, device=self._worker.device or ("cuda" if num_gpus else "cpu"))
             on_each_gpu = num_gpus if self._worker.device == "cuda" else 0

@@ -11,15 +11,16 @@ from ursa_ray.training.launch import prepared
 from ursa_ray.training.stages import work
 
 
-def train_on_cluster(config: Config, address: str | None) -> None:
+def train_on_cluster(config: Config, address: str | None, insecure: bool = False) -> None:
     """Run all stages of `config` by Ray Train and wait. All nodes must see the output folder.
 
     Raises:
         ReplicaError: there is no cluster at `address`, or none can be started.
+        OptionError: it is a remote one that asks for no token, and `insecure` does not allow that.
     """
     config = _with_absolute_paths(config)
     on_gpu = config.device == "cuda"
-    with connected(address, num_cpus=config.processes):
+    with connected(address, config.processes, insecure):
         TorchTrainer(
             lambda: prepared(work, config),
             torch_config=TorchConfig(backend="nccl" if on_gpu else "gloo"),

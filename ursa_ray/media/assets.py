@@ -49,7 +49,7 @@ def read_image(path: Path, width: int, height: int) -> np.ndarray:
 
     What is transparent is black. Colour profiles are ignored; an animation gives its first picture.
     """
-    image = opaque(open_image(path))
+    image = opaque(upright(open_image(path)))
     return np.array(ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS))
 
 
@@ -108,14 +108,14 @@ def unusable_clip(path: Path, error: MediaError) -> AssetError:
 
 
 def open_image(path: Path) -> Image.Image:
-    """An image, decoded and upright."""
+    """An image, decoded; how it is turned is not yet looked at."""
     require_file(path, MAX_ASSET_BYTES["image"])
     try:
         # What Pillow warns of is either harmless metadata or a size that is refused here.
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=IMAGE_FORMATS) as image:
             require_size(path, image)
             image.load()
-            return upright(image)
+            return image
     except UnidentifiedImageError as error:
         raise AssetError(f"{path}: is not a PNG, JPEG or WEBP image. Convert it to PNG.") from error
     except Image.DecompressionBombError as error:

@@ -50,9 +50,11 @@ class _Planner:
         self.last_segment: dict[str, Segment] = {}
 
     def plan(self) -> Plan:
+        # Before any shot is cut: a mistake is found at once, and a day of film takes seconds to cut.
+        prompts = [self._prompts(number, shot) for number, shot in enumerate(self.storyboard.shots)]
         shots, start = [], 0
         for number, shot in enumerate(self.storyboard.shots):
-            shots.append(self._shot(number, shot, start))
+            shots.append(self._shot(number, shot, start, prompts[number]))
             start += shots[-1].num_frames
         return Plan(
             title=self.storyboard.title,
@@ -65,11 +67,10 @@ class _Planner:
             shots=tuple(shots),
         )
 
-    def _shot(self, number: int, shot: Shot, start: int) -> PlannedShot:
+    def _shot(self, number: int, shot: Shot, start: int, prompts: list[tuple[int, str]]) -> PlannedShot:
         num_frames = self._num_frames(number, shot)
         condition = self._first_condition(shot)
         first_given = 0 if condition is None else condition.num_given
-        prompts = self._prompts(number, shot)
         segments: list[Segment] = []
         for window in split(num_frames, self.frame.frames, self.frame.overlap, first_given):
             if segments:
@@ -89,9 +90,7 @@ class _Planner:
     ) -> Segment:
         frame, guidance = self.frame, self._setting(shot, "guidance")
         steps = self._setting(shot, "steps")
-        stride = self.checkpoint.tokenizer.spatial_stride
-        num_latents = (frame.frames - 1) // self.checkpoint.tokenizer.temporal_stride + 1
-        grid = (num_latents, frame.height // stride, frame.width // stride)
+        grid = self.checkpoint.codes_shape(frame.frames, frame.height, frame.width)
         max_prompt_length = self.checkpoint.defaults.max_prompt_length
         return Segment(
             shot=shot.id,
