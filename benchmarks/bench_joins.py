@@ -21,6 +21,7 @@ from ursa_ray.evaluation.detector import detect
 from ursa_ray.evaluation.rates import Rate
 from ursa_ray.evaluation.seams import seam_ratio
 from ursa_ray.training import world
+from ursa_ray.training.captions import caption
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def run_variant(variant, model, num_chains, num_extensions):
     rows, rng = [], np.random.default_rng(1)
     for chain in range(num_chains):
         scene = world.sample_scene(rng, "held-out")
-        prompt = world.caption(scene, rng)
+        prompt = caption(scene, rng)
         segments = [ursa.decode(ursa.generate(prompt, seed=1000 * chain))]
         for extension in range(1, num_extensions + 1):
             given = segments[-1][-overlap:]
@@ -89,7 +90,7 @@ def tokenizer_alone(model, num_chains, num_extensions):
     rng, ratios = np.random.default_rng(1), []
     for _ in range(num_chains):
         scene = world.sample_scene(rng, "held-out")
-        world.caption(scene, rng)
+        caption(scene, rng)
         starts = [i * (frames - overlap) for i in range(num_extensions + 1)]
         drawn = world.draw(scene, starts[-1] + frames)
         windows = [ursa.decode(ursa.encode(drawn[start : start + frames])) for start in starts]

@@ -12,6 +12,7 @@ import pyarrow as pa
 from ursa_ray.evaluation.detector import detect
 from ursa_ray.evaluation.rates import Rate
 from ursa_ray.training import world
+from ursa_ray.training.captions import caption
 from ursa_ray.training.world import Scene
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def generate_clips(
     rng = np.random.default_rng(seed)
     for index in range(num_prompts):
         scene = world.sample_scene(rng, "held-out")
-        prompt, own_seed = world.caption(scene, rng), seed + index
+        prompt, own_seed = caption(scene, rng), seed + index
         yield scene, prompt, own_seed, ursa.decode(ursa.generate(prompt, seed=own_seed, **options))
 
 

@@ -20,6 +20,7 @@ from ursa_ray.model.sampling import FastSampler
 from ursa_ray.model.transformer import Transformer
 from ursa_ray.model.video_tokenizer import VideoTokenizer
 from ursa_ray.training import world
+from ursa_ray.training.captions import canonical_caption
 from ursa_ray.training.config import Model
 from ursa_ray.training.noise import noise_batch
 from ursa_ray.training.pictures import write_sheet
@@ -105,7 +106,7 @@ def world_gate(
     device = next(tokenizer.parameters()).device
 
     def ids(scenes: Sequence[world.Scene]) -> Int64[Tensor, "clips p"]:
-        said = [text.encode(world.canonical_caption(scene), model.max_prompt_length) for scene in scenes]
+        said = [text.encode(canonical_caption(scene), model.max_prompt_length) for scene in scenes]
         return torch.tensor(said, device=device)
 
     return WorldGate(

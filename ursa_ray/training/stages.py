@@ -19,7 +19,7 @@ from ursa_ray.model.loading import load_codebook, load_transformer, load_visual_
 from ursa_ray.model.path import MetricPath, build_path
 from ursa_ray.model.transformer import Transformer
 from ursa_ray.model.video_tokenizer import VideoTokenizer
-from ursa_ray.training import world
+from ursa_ray.training.captions import VOCABULARY
 from ursa_ray.training.clips import drawn_clips
 from ursa_ray.training.config import Config, TokenizerTraining
 from ursa_ray.training.gates import world_gate
@@ -130,7 +130,7 @@ def from_checkpoint(config: Config) -> Parts:
 
 
 def word_vocabulary() -> Tokenizer:
-    return word_tokenizer(world.VOCABULARY)
+    return word_tokenizer(VOCABULARY)
 
 
 def metric_codebook(tokenizer: VideoTokenizer) -> Float[Tensor, "k e"]:

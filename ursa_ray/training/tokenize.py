@@ -14,6 +14,7 @@ from ursa_ray.media.assets import covering, require_clip
 from ursa_ray.media.frames import decode_frames
 from ursa_ray.model.video_tokenizer import VideoTokenizer
 from ursa_ray.training import world
+from ursa_ray.training.captions import caption
 from ursa_ray.training.clips import as_clips
 from ursa_ray.training.config import Config, Model
 from ursa_ray.training.randomness import TOKENIZING, Draws
@@ -85,7 +86,7 @@ def world_examples(
     for first in range(0, num_clips, _BATCH):
         size = min(_BATCH, num_clips - first)
         scenes = [world.sample_scene(rng, "train", model.height, model.width) for _ in range(size)]
-        captions = [tuple(world.caption(scene, rng) for _ in range(NUM_CAPTIONS)) for scene in scenes]
+        captions = [tuple(caption(scene, rng) for _ in range(NUM_CAPTIONS)) for scene in scenes]
         for (codes, foreground), said in zip(encode_scenes(model, tokenizer, scenes), captions, strict=True):
             yield Example(codes, said, foreground)
 
