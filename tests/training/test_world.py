@@ -104,6 +104,12 @@ def test_a_tenth_of_the_prompts_is_held_out_with_all_values_in_both_parts():
         assert seen == {*world.COLOURS, *world.SHAPES, *world.DIRECTIONS, *world.BACKGROUNDS}
 
 
+@pytest.mark.parametrize("split", ["train", "held-out"])
+def test_a_small_frame_too_has_starts_of_both_kinds(split: world.Split):
+    rng = np.random.default_rng(0)
+    assert len({world.sample_scene(rng, split, height=24, width=32) for _ in range(500)}) > 100
+
+
 def test_starts_lie_on_the_grid():
     assert all(value % world.GRID_PX == 0 for scene in scenes("train", 300) for value in scene.start)
 

@@ -181,12 +181,13 @@ def sample_scene(rng: np.random.Generator, split: Split, height: int = HEIGHT, w
     speed = speed_of(rng.choice(MOTIONS, p=(0.4, 0.2, 0.4)))
     fate = rng.random()
     size, step = np.array((width, height)), np.array(DIRECTIONS[direction])
+    reach = np.minimum(REACH_PX, size / 4)  # so that a small frame too has both kinds of starts
     while True:
         moment = NUM_FRAMES // 2
         if fate < 0.7:
             place = size / 2 + rng.integers(-2, 3, size=2) * GRID_PX
         else:
-            place = rng.uniform(REACH_PX, size - REACH_PX)
+            place = rng.uniform(reach, size - reach)
             if split == "train" and fate > 0.85:
                 place, moment = np.where(step != 0, -MARGIN_PX, place), rng.integers(NUM_FRAMES)
         start = np.round((place - step * speed * moment) / GRID_PX).astype(int)
