@@ -73,6 +73,26 @@ class WorkerOptions:
     num_threads: int = 1
 
 
+def generate_segment(ursa: Ursa, segment: Segment, condition: np.ndarray | None) -> Iterator[tuple[int, torch.Tensor]]:
+    """(steps done, codes) of a segment that begins with `condition`, uint8 (frames, height, width, 3)."""
+    return ursa.generate_steps(
+        segment.prompt,
+        segment.negative_prompt,
+        height=segment.height,
+        width=segment.width,
+        num_frames=segment.num_frames,
+        num_inference_steps=segment.steps,
+        guidance_scale=segment.guidance,
+        guidance_trunc=segment.guidance_trunc,
+        flow_shift=segment.flow_shift,
+        cond_noise_scale=segment.cond_noise,
+        restore_condition=segment.restore_condition,
+        seed=segment.seed,
+        max_prompt_length=segment.max_prompt_length,
+        video=condition,
+    )
+
+
 class Worker:
     """A loaded model that makes one segment at a time.
 
@@ -98,7 +118,7 @@ class Worker:
         segment = request.segment
         codes = request.codes
         if codes is None:
-            for done, latest in self._generate(request):
+            for done, latest in generate_segment(self.ursa, segment, self._condition(request)):
                 codes = self._storable(latest)
                 yield Step(segment.key, done, segment.steps)
         assert codes is not None, segment
@@ -115,25 +135,6 @@ class Worker:
             str(self.ursa.dtype),
             self._num_threads,
             seconds,
-        )
-
-    def _generate(self, request: Request) -> Iterator[tuple[int, torch.Tensor]]:
-        segment = request.segment
-        return self.ursa.generate_steps(
-            segment.prompt,
-            segment.negative_prompt,
-            height=segment.height,
-            width=segment.width,
-            num_frames=segment.num_frames,
-            num_inference_steps=segment.steps,
-            guidance_scale=segment.guidance,
-            guidance_trunc=segment.guidance_trunc,
-            flow_shift=segment.flow_shift,
-            cond_noise_scale=segment.cond_noise,
-            restore_condition=segment.restore_condition,
-            seed=segment.seed,
-            max_prompt_length=segment.max_prompt_length,
-            video=self._condition(request),
         )
 
     def _condition(self, request: Request) -> np.ndarray | None:
