@@ -73,8 +73,13 @@ class WorkerOptions:
     num_threads: int = 1
 
 
-def generate_segment(ursa: Ursa, segment: Segment, condition: np.ndarray | None) -> Iterator[tuple[int, torch.Tensor]]:
-    """(steps done, codes) of a segment that begins with `condition`, uint8 (frames, height, width, 3)."""
+def generate_segment(
+    ursa: Ursa, segment: Segment, condition: np.ndarray | None, resume: tuple[int, torch.Tensor] | None = None
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """(steps done, codes) of a segment that begins with `condition`, uint8 (frames, height, width, 3).
+
+    `resume` takes what an earlier call yielded and goes on from there.
+    """
     return ursa.generate_steps(
         segment.prompt,
         segment.negative_prompt,
@@ -90,6 +95,7 @@ def generate_segment(ursa: Ursa, segment: Segment, condition: np.ndarray | None)
         seed=segment.seed,
         max_prompt_length=segment.max_prompt_length,
         video=condition,
+        resume=resume,
     )
 
 

@@ -2,8 +2,8 @@ import pyarrow as pa
 import pytest
 
 from tests.evaluation.drawing import DrawingModel, StillModel
-from ursa_ray.evaluation.films import Take, joins_of, plan_take, sample_takes
-from ursa_ray.evaluation.joins import joins_figures, measure_chain, tokenizer_alone
+from ursa_ray.evaluation.films import Take, cut, joins_of, plan_take, sample_takes
+from ursa_ray.evaluation.joins import joins_figures, measure_chain, tokenizer_windows
 from ursa_ray.training import world
 from ursa_ray.training.captions import canonical_caption
 from ursa_ray.training.world import Scene
@@ -45,4 +45,4 @@ def test_the_tokenizer_alone_sees_the_scene_in_the_windows_of_the_film():
     model = DrawingModel()
     plan = plan_take(model.checkpoint, TAKE, 17 + 12 + 12)
     assert joins_of(plan) == [17, 29]
-    assert (tokenizer_alone(model, TAKE, plan) == world.draw(SCENE, 41)).all()
+    assert (cut(plan, tokenizer_windows(model, TAKE, plan)) == world.draw(SCENE, 41)).all()

@@ -25,7 +25,7 @@ def measure_chain(ursa: "Ursa", take: Take, num_extensions: int, **settings: Any
     """A row: a segment and its extensions as the pipeline makes them, and a drawn film in the same windows."""
     plan = plan_take(ursa.checkpoint, take, chain_frames(ursa.checkpoint, num_extensions), **settings)
     segments, joins = make_segments(ursa, plan), joins_of(plan)
-    film, alone = cut(plan, segments), tokenizer_alone(ursa, take, plan)
+    film, alone = cut(plan, segments), cut(plan, tokenizer_windows(ursa, take, plan))
     return {
         "prompt": take.prompt,
         "seed": take.seed,
@@ -37,13 +37,13 @@ def measure_chain(ursa: "Ursa", take: Take, num_extensions: int, **settings: Any
     }
 
 
-def tokenizer_alone(ursa: "Ursa", take: Take, plan: Plan) -> np.ndarray:
+def tokenizer_windows(ursa: "Ursa", take: Take, plan: Plan) -> list[np.ndarray]:
     """The scene as drawn, encoded and decoded in the plan's windows."""
     windows = []
     for segment in plan.segments:
         drawn = world.draw(take.scene, segment.num_frames, plan.height, plan.width, segment.film[0] - segment.shown[0])
         windows.append(ursa.decode(ursa.encode(drawn)))
-    return cut(plan, windows)
+    return windows
 
 
 def kept(segments: Sequence[np.ndarray]) -> dict[str, Any]:
