@@ -34,6 +34,15 @@ _STATES = {"t10": (0.1, 0.1), "t30": (0.3, 0.3), "given": (0.999, 0.05)}
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How the clips are made that are looked at."""
+
+    steps: int
+    shift: float
+    guidance: float
+
+
+@dataclass(frozen=True)
 class WorldGate:
     """Attributes:
     prompts: ids (clips, p) of what is said about the clips: "right", "direction", "colour".
@@ -97,6 +106,7 @@ def world_gate(
     tokenizer: VideoTokenizer,
     text: TextTokenizer,
     path: MetricPath,
+    sampling: Sampling,
     rng: np.random.Generator,
     num_clips: int = 32,
     num_shown: int = 8,
@@ -122,8 +132,8 @@ def world_gate(
         grid=encoded[0][0].shape,
         tokenizer=tokenizer,
         path=path,
-        times=time_grid(model.steps, model.path_config().shift),
-        guidance=Guidance(scale=model.guidance, trunc=0.9),
+        times=time_grid(sampling.steps, sampling.shift),
+        guidance=Guidance(scale=sampling.guidance, trunc=0.9),
     )
 
 
