@@ -1,146 +1,164 @@
 """How segments are best joined: variants of the hand-over on the same chains, measured on films of the drawn world.
 
-    python benchmarks/bench_joins.py --model tiny --chains 20 --extensions 3 --out benchmarks/results
+    python benchmarks/bench_joins.py --model tiny --chains 24 --extensions 3 --processes 4 --out benchmarks/results/DATE
 
-A chain is a segment for a held-out prompt and its extensions, each conditioned on the last frames of the one before.
-The seam ratio compares the difference of frames at joins with that inside segments; the tokenizer alone, on drawn films
-that were encoded and decoded window by window, is the bar.
+A chain is a segment for a held-out prompt and its extensions, each conditioned on the last frames of the one before,
+with the same seeds in every variant. Hand-over: how the condition is noised; whether its tokens are free (as
+published), put back for decoding (restored) or in every step (clamped); whether the new segment's frames are levelled
+to those that they repeat. Then the cut: at the end of the overlap, at the frame of it where both segments agree best,
+or as a cross-fade over it.
+
+The seam ratio is the mean difference of frames at the cuts over that of all others; for a cross-fade, which has no cut,
+the mean of all its steps. The largest step is that of the overlap, its end included, over the mean outside overlaps:
+it compares all cuts on the same frames. The bar for both is the tokenizer alone, on drawn films in the same windows.
 """
 
 import argparse
 import json
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+import sys
+import time
+from collections.abc import Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from join_variants import DEFAULT, VARIANTS, Cut, HandOver, extend, joined, largest_step, make, overlap_of
 
-from ursa_ray.evaluation.detector import detect
-from ursa_ray.evaluation.rates import Rate
-from ursa_ray.evaluation.seams import seam_ratio
-from ursa_ray.training import world
+from ursa_ray.evaluation.detector import follow
+from ursa_ray.evaluation.drift import background_errors
+from ursa_ray.evaluation.figures import Figure, Mean, Rate, Ratio
+from ursa_ray.evaluation.films import Take, chain_frames, joins_of, plan_take, sample_takes
+from ursa_ray.evaluation.joins import kept, tokenizer_windows
+from ursa_ray.evaluation.seams import flicker, seam_ratio
+from ursa_ray.evaluation.workers import Workers
+from ursa_ray.plan import Plan
 
-
-@dataclass(frozen=True)
-class Variant:
-    """`noise` of the condition; `restored`: the condition's own codes are put back before decoding."""
-
-    name: str
-    noise: float
-    restored: bool
-
-
-VARIANTS = [
-    Variant("published (noise 0.1)", 0.1, restored=False),
-    Variant("noise 0", 0.0, restored=False),
-    Variant("noise 0.2", 0.2, restored=False),
-    Variant("noise 0.1, restored", 0.1, restored=True),
-    Variant("noise 0, restored", 0.0, restored=True),
-]
-
-
-def load(model):
-    import torch
-
+if TYPE_CHECKING:
     from ursa_ray.model import Ursa
 
-    torch.set_num_threads(1)
-    return Ursa.from_pretrained(model, device="cpu")
+ALONE: dict[Cut, str] = {
+    "end": "tokenizer alone",
+    "best": "tokenizer alone, best cut",
+    "fade": "tokenizer alone, cross-fade",
+}
 
 
-def extend(ursa, prompt, given, seed, variant):
-    """Frames of a segment that goes on after the frames `given`, which it repeats."""
-    options = {"cond_noise_scale": variant.noise, "restore_condition": variant.restored}
-    return ursa.decode(ursa.generate(prompt, video=given, seed=seed, **options))
+def measure_chain(ursa: "Ursa", take: Take, num_extensions: int) -> list[dict[str, Any]]:
+    """A row for every variant, and one for the tokenizer alone under every cut."""
+    plan = plan_take(ursa.checkpoint, take, chain_frames(ursa.checkpoint, num_extensions))
+    windows = tokenizer_windows(ursa, take, plan)
+    rows = [{"variant": name, **measure_film(take, plan, windows, how)} for how, name in ALONE.items()]
+    first = make(ursa, plan.segments[0], None, HandOver())
+    chains: dict[HandOver, list[np.ndarray]] = {}
+    for variant in VARIANTS:
+        if variant.hand_over not in chains:
+            chains[variant.hand_over] = extend(ursa, plan, first, variant.hand_over)
+        rows.append({"variant": variant.name, **measure_film(take, plan, chains[variant.hand_over], variant.cut)})
+    return [{"prompt": take.prompt, "seed": take.seed, **row} for row in rows]
 
 
-def run_variant(variant, model, num_chains, num_extensions):
-    ursa = load(model)
-    overlap = ursa.checkpoint.defaults.overlap
-    rows, rng = [], np.random.default_rng(1)
-    for chain in range(num_chains):
-        scene = world.sample_scene(rng, "held-out")
-        prompt = world.caption(scene, rng)
-        segments = [ursa.decode(ursa.generate(prompt, seed=1000 * chain))]
-        for extension in range(1, num_extensions + 1):
-            given = segments[-1][-overlap:]
-            segments.append(extend(ursa, prompt, given, 1000 * chain + extension, variant))
-        film = np.concatenate([segments[0], *(segment[overlap:] for segment in segments[1:])])
-        joins = [len(segments[0]) + i * (len(segments[1]) - overlap) for i in range(num_extensions)]
-        first, extended = detect(segments[0]), detect(segments[1])
-        last = detect(segments[-1])
-        rows.append(
-            {
-                "seam": seam_ratio(film, joins),
-                "direction_kept": first.direction is not None and extended.direction == first.direction,
-                "colour_kept": first.colour is not None and last.colour == first.colour,
-                "present": float(last.track.present.mean()),
-            }
-        )
-    return rows
+def measure_film(take: Take, plan: Plan, segments: Sequence[np.ndarray], how: Cut) -> dict[str, Any]:
+    film, steps = joined(plan, segments, how)
+    last = segments[-1]
+    errors = background_errors(last, take.scene.background, follow(last, take.scene.background))
+    return {
+        "seam": seam_ratio(film, steps),
+        "largest": largest_step(film, joins_of(plan), overlap_of(plan)),
+        **kept(segments),
+        "last_background_error": float(errors.mean()),
+        "flicker": flicker(film),
+    }
 
 
-def tokenizer_alone(model, num_chains, num_extensions):
-    """Seam ratios of drawn films that the tokenizer saw in the same windows."""
-    ursa = load(model)
-    frames, overlap = ursa.checkpoint.defaults.frames, ursa.checkpoint.defaults.overlap
-    rng, ratios = np.random.default_rng(1), []
-    for _ in range(num_chains):
-        scene = world.sample_scene(rng, "held-out")
-        world.caption(scene, rng)
-        starts = [i * (frames - overlap) for i in range(num_extensions + 1)]
-        drawn = world.draw(scene, starts[-1] + frames)
-        windows = [ursa.decode(ursa.encode(drawn[start : start + frames])) for start in starts]
-        film = np.concatenate([windows[0], *(window[overlap:] for window in windows[1:])])
-        ratios.append(seam_ratio(film, [start + overlap for start in starts[1:]]))
-    return ratios
+def moving_chains(rows: Sequence[dict[str, Any]]) -> list[int]:
+    """Seeds of the chains that have a ratio in every variant: where something moves."""
+    still = {row["seed"] for row in rows if not np.isfinite([row["seam"], row["largest"]]).all()}
+    return sorted({row["seed"] for row in rows} - still)
 
 
-def mean_and_interval(values):
-    """Mean and bootstrap interval of 95 %; a film in which nothing moves has no ratio, and there must be none."""
-    assert np.isfinite(values).all(), values
-    rng = np.random.default_rng(0)
-    means = rng.choice(values, (2000, len(values))).mean(axis=1)
-    return float(np.mean(values)), *np.quantile(means, [0.025, 0.975]).tolist()
+def figures_of(rows: Sequence[dict[str, Any]], variant: str) -> list[Figure | None]:
+    """Of one variant, in the order of COLUMNS; of the tokenizer alone only what it has."""
+    seeds = moving_chains(rows)
+
+    def column(name: str, of: str = variant) -> tuple[float, ...]:
+        by_seed = {row["seed"]: row[name] for row in rows if row["variant"] == of}
+        return tuple(by_seed[seed] for seed in seeds)
+
+    def rate(name: str) -> Rate:
+        return Rate(name, int(sum(column(name))), len(seeds))
+
+    seam, largest = Mean("seam", column("seam")), Mean("largest", column("largest"))
+    error, flickers = Mean("last_background_error", column("last_background_error")), Mean("flicker", column("flicker"))
+    if variant in ALONE.values():
+        return [seam, None, None, largest, None, None, None, error, flickers]
+    over_alone = Ratio("over_alone", column("seam"), column("seam", ALONE["end"]))
+    over_default = None if variant == DEFAULT else Ratio("over_default", column("seam"), column("seam", DEFAULT))
+    present = Mean("last_present", column("last_present"))
+    rates = rate("direction_kept"), rate("last_colour_kept")
+    return [seam, over_alone, over_default, largest, *rates, present, error, flickers]
 
 
-def row(name, seams, rows):
-    mean, low, high = mean_and_interval(seams)
-    cells = [f"{mean:.2f} ({low:.2f} to {high:.2f})"]
-    for key in ("direction_kept", "colour_kept"):
-        rate = Rate(key, sum(entry[key] for entry in rows), len(rows)) if rows else None
-        cells.append("" if rate is None else f"{rate.share:.2f} ({rate.interval[0]:.2f} to {rate.interval[1]:.2f})")
-    cells.append("" if not rows else f"{np.mean([entry['present'] for entry in rows]):.2f}")
-    return f"| {name} | " + " | ".join(cells) + " |"
+COLUMNS = (
+    *("seam ratio", "over the tokenizer alone", "over the default", "largest step", "direction kept (first extension)"),
+    *("colour kept (last)", "object seen (last)", "background error (last)", "flicker"),
+)
 
 
-def main():
+def text_of(figure: Figure | None) -> str:
+    if figure is None:
+        return ""
+    low, high = figure.interval
+    return f"{figure.value:.2f} ({low:.2f} to {high:.2f})"
+
+
+def write(folder: Path, rows: Sequence[dict[str, Any]], title: str) -> str:
+    """Write joins.parquet (a row for each chain and variant), joins.json and joins.md; returns the last."""
+    names = [*ALONE.values(), *(variant.name for variant in VARIANTS)]
+    figures = {name: figures_of(rows, name) for name in names}
+    lines = [title, "", f"| variant | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
+    lines += [f"| {name} | {' | '.join(map(text_of, figures[name]))} |" for name in names]
+    content = {
+        name: {
+            column: {"value": figure.value, "low": figure.interval[0], "high": figure.interval[1]}
+            for column, figure in zip(COLUMNS, figures[name], strict=True)
+            if figure is not None
+        }
+        for name in names
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(list(rows)), folder / "joins.parquet")
+    (folder / "joins.json").write_text(json.dumps(content, indent=1) + "\n")
+    text = "\n".join(lines) + "\n"
+    (folder / "joins.md").write_text(text)
+    return text
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="tiny")
-    parser.add_argument("--chains", type=int, default=20)
+    parser.add_argument("--chains", type=int, default=24)
     parser.add_argument("--extensions", type=int, default=3)
-    parser.add_argument("--processes", type=int, default=4)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    with ProcessPoolExecutor(given.processes) as pool:
-        alone = pool.submit(tokenizer_alone, given.model, given.chains, given.extensions)
-        measure = partial(run_variant, model=given.model, num_chains=given.chains, num_extensions=given.extensions)
-        results = dict(zip([variant.name for variant in VARIANTS], pool.map(measure, VARIANTS), strict=True))
-    lines = [
-        f"{date.today()}: {given.model}, {given.chains} chains of 1 + {given.extensions} segments, the same seeds; "
-        "intervals of 95 %",
-        "",
-        "| variant | seam ratio | direction kept (first extension) | colour kept (last) | object seen (last) |",
-        "|---|---|---|---|---|",
-        row("tokenizer alone, drawn films", alone.result(), []),
-        *(row(name, [entry["seam"] for entry in rows], rows) for name, rows in results.items()),
-    ]
-    given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "joins.md").write_text("\n".join(lines) + "\n")
-    (given.out / "joins.json").write_text(json.dumps(results, indent=1) + "\n")
-    print("\n".join(lines))  # noqa: T201
+    rows, started = [], time.monotonic()
+    measure = partial(measure_chain, num_extensions=given.extensions)
+    workers = Workers(given.model, "cpu", given.processes)
+    for done, of_chain in enumerate(workers.map(measure, sample_takes(given.chains, given.seed)), 1):
+        rows += of_chain
+        sys.stderr.write(f"{done} of {given.chains} chains, {time.monotonic() - started:.0f} s\n")
+    num_still = given.chains - len(moving_chains(rows))
+    title = (
+        f"{date.today()}: {given.model}, {given.chains} chains of 1 + {given.extensions} segments"
+        + (f" without the {num_still} in which nothing moves" if num_still else "")
+        + f", the same seeds (from {given.seed} on) for all; intervals of 95 %, ratios of seams paired by chain"
+    )
+    sys.stdout.write(write(given.out, rows, title))
 
 
 if __name__ == "__main__":

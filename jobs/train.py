@@ -35,7 +35,8 @@ def main() -> None:
             step = export(config, arguments.export)
             print(f"{arguments.export}: the transformer after {step} steps")  # noqa: T201
     except UrsaRayError as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

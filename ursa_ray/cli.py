@@ -1,4 +1,4 @@
-"""The command line: `ursa-ray plan | render | status | export | fsck | doctor`."""
+"""The command line: `ursa-ray plan | render | status | export | fsck | doctor | tokenize`."""
 
 import json
 import re
@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # commands import what they need themselves: `plan` answers b
     from ursa_ray.ledger import Run
     from ursa_ray.plan import Plan
     from ursa_ray.render import Executor
+    from ursa_ray.training.config import Shards
     from ursa_ray.work import WorkerOptions
 
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -270,6 +271,54 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(UrsaRayError.exit_code)
 
 
+@app.command()
+def tokenize(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the shards; those that are there are kept.")],
+    model: Annotated[str, typer.Option(help="A folder, a hub id, or tiny.")] = "tiny",
+    clips: Annotated[
+        Path | None,
+        typer.Option(help="Folder of CLIP.mp4 and CLIP.txt, a caption on each line.", show_default="the drawn world"),
+    ] = None,
+    num_clips: Annotated[
+        int | None, typer.Option(min=1, help="Of the drawn world: how many.", show_default="40000")
+    ] = None,
+    per_shard: Annotated[
+        int | None, typer.Option(min=1, help="Of the drawn world: clips in a file.", show_default="2000")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the drawn world: decides the clips.")] = 0,
+    width: Annotated[int | None, typer.Option(min=1, show_default="the model's")] = None,
+    height: Annotated[int | None, typer.Option(min=1, show_default="the model's")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Of a window.", show_default="the model's")] = None,
+    fps: Annotated[int | None, typer.Option(min=1, show_default="the model's")] = None,
+    device: Annotated[Device | None, typer.Option(show_default="cuda where there is a GPU")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make training data: Parquet shards of a model's tokens and captions, from your clips or the drawn world."""
+    from ursa_ray.checkpoint import open_checkpoint
+    from ursa_ray.model import choose_device
+    from ursa_ray.training.config import Model, Shards
+    from ursa_ray.training.shards import count_examples
+    from ursa_ray.training.tokenize import tokenize_with
+
+    chosen = choose_device(None if device is None else device.value)
+    checkpoint = open_checkpoint(model, fetch=True)
+    defaults = checkpoint.defaults
+    sizes = Model(
+        width=width or defaults.width or Model().width,
+        height=height or defaults.height or Model().height,
+        frames=frames or defaults.frames,
+        fps=fps or round(defaults.fps),
+    )
+    if clips is not None and (num_clips is not None or per_shard is not None):
+        raise OptionError("--num-clips and --per-shard are of the drawn world, --clips has a shard for every clip.")
+    shards = Shards(source=clips) if clips is not None else _world_shards(num_clips, per_shard)
+    num_made = tokenize_with(checkpoint, shards, sizes, seed, chosen, out, _note)
+    num_shards, num_examples = count_examples(out)
+    _print(f"{out}: {num_examples} clips in {num_shards} shards, {num_made} of them new")
+    if as_json:
+        _print_json({"folder": out, "num_shards": num_shards, "num_new_shards": num_made, "num_clips": num_examples})
+
+
 @app.callback(invoke_without_command=True)
 def about(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
     if version:
@@ -315,6 +364,13 @@ def _run_name(storyboard: Path) -> str:
             "first a letter or a digit. Rename the storyboard, or say with --run where to render."
         )
     return storyboard.stem
+
+
+def _world_shards(num_clips: int | None, per_shard: int | None) -> "Shards":
+    from ursa_ray.training.config import Shards
+
+    given = {"clips": num_clips, "per_shard": per_shard}
+    return Shards.model_validate({name: value for name, value in given.items() if value is not None})
 
 
 def _executor(worker: "WorkerOptions", replicas: int | None, address: str | None, insecure: bool) -> "Executor":
@@ -378,6 +434,10 @@ def _replaced(run: "Run", plan: "Plan") -> list[str]:
 def _warn(warnings: list[str]) -> None:
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
+
+
+def _note(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _complain(problem: str) -> None:

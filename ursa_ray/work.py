@@ -73,6 +73,32 @@ class WorkerOptions:
     num_threads: int = 1
 
 
+def generate_segment(
+    ursa: Ursa, segment: Segment, condition: np.ndarray | None, resume: tuple[int, torch.Tensor] | None = None
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """(steps done, codes) of a segment that begins with `condition`, uint8 (frames, height, width, 3).
+
+    `resume` takes what an earlier call yielded and goes on from there.
+    """
+    return ursa.generate_steps(
+        segment.prompt,
+        segment.negative_prompt,
+        height=segment.height,
+        width=segment.width,
+        num_frames=segment.num_frames,
+        num_inference_steps=segment.steps,
+        guidance_scale=segment.guidance,
+        guidance_trunc=segment.guidance_trunc,
+        flow_shift=segment.flow_shift,
+        cond_noise_scale=segment.cond_noise,
+        restore_condition=segment.restore_condition,
+        seed=segment.seed,
+        max_prompt_length=segment.max_prompt_length,
+        video=condition,
+        resume=resume,
+    )
+
+
 class Worker:
     """A loaded model that makes one segment at a time.
 
@@ -99,7 +125,7 @@ class Worker:
         segment = request.segment
         codes = request.codes
         if codes is None:
-            for done, latest in self._generate(request):
+            for done, latest in generate_segment(self.ursa, segment, self._condition(request), self._reached(segment)):
                 codes = self._storable(latest)
                 if done < segment.steps and done % _save_every(segment.steps) == 0:
                     self._steps.save(segment.key, done, codes)
@@ -121,25 +147,10 @@ class Worker:
             seconds,
         )
 
-    def _generate(self, request: Request) -> Iterator[tuple[int, torch.Tensor]]:
-        segment, saved = request.segment, self._steps.latest(request.segment.key)
-        return self.ursa.generate_steps(
-            segment.prompt,
-            segment.negative_prompt,
-            height=segment.height,
-            width=segment.width,
-            num_frames=segment.num_frames,
-            num_inference_steps=segment.steps,
-            guidance_scale=segment.guidance,
-            guidance_trunc=segment.guidance_trunc,
-            flow_shift=segment.flow_shift,
-            cond_noise_scale=segment.cond_noise,
-            restore_condition=segment.restore_condition,
-            seed=segment.seed,
-            max_prompt_length=segment.max_prompt_length,
-            video=self._condition(request),
-            resume=None if saved is None else (saved.num_done, torch.from_numpy(saved.codes.astype(np.int64))),
-        )
+    def _reached(self, segment: Segment) -> tuple[int, torch.Tensor] | None:
+        """Steps done and codes of a segment that somebody has begun."""
+        saved = self._steps.latest(segment.key)
+        return None if saved is None else (saved.num_done, torch.from_numpy(saved.codes.astype(np.int64)))
 
     def _condition(self, request: Request) -> np.ndarray | None:
         """Frames that the segment begins with: uint8 (frames, height, width, 3)."""

@@ -1,9 +1,11 @@
 """A model that always does as it is told: it reads the prompt and draws it."""
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
+from ursa_ray.checkpoint import open_checkpoint
 from ursa_ray.training import world
 from ursa_ray.training.world import Scene
 
@@ -34,15 +36,31 @@ def scene_of(prompt: str) -> Scene:
 
 
 class DrawingModel:
-    def generate(self, prompt: str, seed: int = 0) -> str:
-        return prompt
+    """Its codes are frames; a condition is gone on from at the frame where the last clip ended."""
 
-    def decode(self, codes: str) -> np.ndarray:
-        return world.draw(scene_of(codes))
+    def __init__(self):
+        self.checkpoint = open_checkpoint("tiny")
+        self._stop = 0
+
+    def generate(self, prompt: str, seed: int = 0, **options: object) -> np.ndarray:
+        return world.draw(scene_of(prompt))
+
+    def generate_steps(
+        self, prompt: str, negative_prompt: str, *, video: np.ndarray | None, num_frames: int, **options: object
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        first = 0 if video is None else self._stop - len(video)
+        self._stop = first + num_frames
+        yield 1, world.draw(scene_of(prompt), num_frames, first_frame=first)
+
+    def encode(self, frames: np.ndarray) -> np.ndarray:
+        return frames
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        return codes
 
 
 class StillModel(DrawingModel):
     """Shows the first frame for ever."""
 
-    def decode(self, codes: str) -> np.ndarray:
-        return np.repeat(super().decode(codes)[:1], 17, axis=0)
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        return np.repeat(codes[:1], len(codes), axis=0)

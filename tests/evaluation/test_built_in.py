@@ -9,7 +9,7 @@ from ursa_ray.model import Ursa
 @pytest.fixture(scope="module")
 def shares():
     table = measure_adherence(Ursa.from_pretrained("tiny", device="cpu"), num_prompts=16, seed=2026)
-    return {rate.name: rate.share for rate in adherence_rates(table)}
+    return {rate.name: rate.value for rate in adherence_rates(table)}
 
 
 # Well below what is measured on 200 prompts (docs/tiny.md), so that another kind of CPU does not fail them; chance is

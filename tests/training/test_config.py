@@ -23,6 +23,20 @@ def test_an_unknown_key_is_refused_with_its_place(tmp_path):
         Config.from_yaml(file)
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("checkpoint: tiny\nmodel: {width: 64, steps: 9, path: {alpha: 2.0}}", ["model.path", "model.steps"]),
+        ("checkpoint: tiny\nshards: {source: clips, per_shard: 9}", ["shards.per_shard"]),
+    ],
+)
+def test_keys_that_would_be_ignored_are_refused_by_name(tmp_path, text, named):
+    file = tmp_path / "config.yaml"
+    file.write_text(f"output: run\n{text}\n")
+    with pytest.raises(OptionError, match=f"{', '.join(named)} would be ignored"):
+        Config.from_yaml(file)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(OptionError, match=r"nowhere\.yaml"):
         Config.from_yaml(tmp_path / "nowhere.yaml")

@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from ursa_ray.errors import OptionError
 from ursa_ray.model import Ursa
 from ursa_ray.training.config import Config
 from ursa_ray.training.export import export
-from ursa_ray.training.loop import newest_state
-from ursa_ray.training.randomness import LOOKING, Draws
+from ursa_ray.training.launch import launch
+from ursa_ray.training.loop import newest_state, train
+from ursa_ray.training.optimizers import Optimizers
+from ursa_ray.training.randomness import LOOKING, TRAINING, Draws
 from ursa_ray.training.stages import from_scratch, run, transformer_task, work
+from ursa_ray.training.team import Team
 
 
 def weights(folder):
@@ -17,7 +21,7 @@ def weights(folder):
 
 
 def changed(config: Config, **values) -> Config:
-    return Config.model_validate(config.model_dump() | values)
+    return Config.model_validate(config.model_dump(exclude_unset=True) | values)
 
 
 @pytest.fixture
@@ -47,8 +51,9 @@ def test_an_exported_run_loads_and_makes_clips(trained, tmp_path):
 
 def test_a_fine_tuned_model_keeps_all_but_its_transformer(trained, tmp_path):
     export(trained, tmp_path / "model")
+    of_the_run = {"width": 32, "height": 24, "frames": 9, "max_prompt_length": 24}
     options = {"checkpoint": str(tmp_path / "model"), "output": tmp_path / "tuned", "tokenizer": None, "decoder": None}
-    tuned = changed(trained, **options)
+    tuned = changed(trained, model=of_the_run, **options)
     run(tuned)
     assert export(tuned, tmp_path / "new") == 6
     assert Ursa.from_pretrained(str(tmp_path / "new")).checkpoint.defaults.steps == 4
@@ -72,6 +77,33 @@ def test_a_resumed_run_has_the_weights_of_an_undisturbed_one(config, tmp_path, s
     assert all(torch.equal(undisturbed[name], resumed[name]) for name in undisturbed)
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_run_that_ended_goes_on_when_given_more_steps_here_or_elsewhere(config, tmp_path, moved):
+    run(config)
+    first_rows = (config.output / "transformer" / "curve.csv").read_text().splitlines()
+    longer = changed(config, transformer=config.transformer.model_dump(exclude_unset=True) | {"steps": 9})
+    if moved:
+        longer = changed(longer, output=config.output.rename(tmp_path / "elsewhere"))
+    run(longer)
+    assert newest_state(longer.output / "transformer").stem == "00000009"
+    with (longer.output / "transformer" / "curve.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert [int(row["step"]) for row in rows] == [2, 4, 6, 8, 9]
+    assert rows[0]["loss"] in first_rows[1]
+    assert float(rows[3]["rate"]) == pytest.approx(2 / 9, abs=1e-4)  # step 8 of 9, falling from 1 to 0
+
+
+def test_a_run_of_fewer_steps_than_were_done_is_refused(trained):
+    shorter = changed(trained, transformer=trained.transformer.model_dump(exclude_unset=True) | {"steps": 4})
+    with pytest.raises(OptionError, match="was trained for 6 steps, expected at most the 4"):
+        run(shorter)
+
+
+def test_a_tokenizer_that_is_trained_further_makes_the_shards_stale(trained):
+    with pytest.raises(OptionError, match="was made with tokenizer"):
+        run(changed(trained, tokenizer=trained.tokenizer.model_dump(exclude_unset=True) | {"steps": 6}))
+
+
 def stop_after(config: Config, stage: str, num_steps: int) -> None:
     """Leave the state of a run that was stopped: the last one saved before the end."""
     run(config)
@@ -88,13 +120,56 @@ def test_another_seed_gives_other_weights(config, tmp_path):
     assert not torch.equal(weights(config.output / "transformer")[name], weights(other.output / "transformer")[name])
 
 
-def test_two_processes_stay_together_and_learn_from_both(config, tmp_path):
-    run(config)
-    pair = changed(config, output=tmp_path / "pair", processes=2)
-    run(pair)
-    alone, both = weights(config.output / "transformer"), weights(pair.output / "transformer")
-    assert both.keys() == alone.keys()
-    assert not torch.equal(both["lm_head.weight"], alone["lm_head.weight"])
+def remember(config: Config) -> None:
+    """A worker of `launch` that leaves what it drew, what it has learned, and a mean over the team."""
+    task, team = Remembering(), Team.here()
+    train(task, config.transformer, config.seed, config.output / "stage")
+    counted = torch.nn.Parameter(torch.zeros(1))
+    counted.grad = torch.tensor([1.0 + team.rank])
+    team.average_gradients([counted])
+    left = {"weight": task.module.weight.detach(), "drawn": torch.stack(task.drawn), "mean": counted.grad}
+    torch.save(left, config.output / f"{team.rank}.pt")
+
+
+class Remembering:
+    """Learns the sums of points; every process draws its own."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.module, self.drawn = torch.nn.Linear(3, 2), []
+
+    def loss(self, draws: Draws, progress: float):
+        self.drawn.append(torch.randn(5, 3, generator=draws.torch()))
+        return (self.module(self.drawn[-1]) - self.drawn[-1].sum(1, keepdim=True)).square().mean(), {}
+
+    def look(self, module, draws: Draws, picture):
+        return {}
+
+
+def test_two_processes_stay_together_and_learn_from_both(config):
+    """Both have the weights of one process that steps along the mean of their gradients."""
+    schedule = config.transformer.model_copy(update={"muon": None})
+    pair = config.model_copy(update={"processes": 2, "transformer": schedule})
+    config.output.mkdir(parents=True)
+    launch(remember, pair)
+    first, second = (torch.load(config.output / f"{rank}.pt") for rank in range(2))
+    assert not torch.equal(first["drawn"], second["drawn"])
+    assert torch.equal(first["weight"], second["weight"])
+    assert first["mean"] == second["mean"] == 1.5
+    alone = Remembering()
+    optimizers = Optimizers(alone.module, schedule)
+    for step in range(schedule.steps):
+        losses = [alone.loss(Draws(config.seed, TRAINING, step, rank), 0.0)[0] for rank in range(2)]
+        (sum(losses) / 2).backward()
+        optimizers.step(step)
+    assert torch.allclose(alone.module.weight, first["weight"], atol=1e-6)
+    assert not torch.allclose(Remembering().module.weight, first["weight"], atol=1e-3)
+
+
+def test_a_training_of_two_processes_leaves_what_one_leaves(config):
+    run(changed(config, processes=2))
+    assert len(list((config.output / "shards").glob("*.parquet"))) == 2
+    assert newest_state(config.output / "transformer").stem == "00000006"
 
 
 def test_training_the_decoder_alone_keeps_the_codes(config):
@@ -134,11 +209,39 @@ def test_a_tenth_of_the_prompts_is_dropped_and_a_tenth_has_no_motion(config):
     assert float((prompts == motion).any(1).float().mean()) == pytest.approx(0.9 * 0.9, abs=0.01)
 
 
-def test_the_gap_of_an_untrained_model_is_zero(config):
+def gate_of(config: Config):
     run(changed(config, transformer=None))
     parts = from_scratch(config)
     task = transformer_task(config, parts, config.output / "shards")
+    return task.gate, parts
+
+
+def test_the_gap_of_an_untrained_model_is_zero(config):
+    gate, parts = gate_of(config)
     with torch.no_grad():
-        figures = task.gate.figures(parts.transformer, Draws(0, LOOKING, 0))
+        figures = gate.figures(parts.transformer, Draws(0, LOOKING, 0))
     assert figures["t30_right"] == pytest.approx(np.log(12), abs=1e-4)
     assert figures["t30_direction_gap"] == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("said", ["direction", "colour"])
+def test_the_gap_of_a_model_that_listens_is_what_the_other_caption_costs_it(config, said):
+    """It is sure of the right codes under the right caption, and guesses under one with another `said`."""
+    gate, _ = gate_of(config)
+
+    class Listening:
+        def __init__(self):
+            self.lm_head = lambda scores: scores
+            self.rotary = lambda *sizes: None
+
+        def __call__(self, prompts, noised, rotary):
+            sure = torch.nn.functional.one_hot(gate.codes, 12) * 5.0
+            return torch.zeros_like(sure) if torch.equal(prompts, gate.prompts[said]) else sure
+
+    figures = gate.figures(Listening(), Draws(0, LOOKING, 0))
+    sure = np.log(1 + 11 * np.exp(-5))
+    other = ({"direction", "colour"} - {said}).pop()
+    for state in ("t10", "t30", "given"):
+        assert figures[f"{state}_right"] == pytest.approx(sure, abs=1e-5)
+        assert figures[f"{state}_{said}_gap"] == pytest.approx(np.log(12) - sure, abs=1e-4)
+        assert figures[f"{state}_{other}_gap"] == pytest.approx(0, abs=1e-6)

@@ -3,6 +3,7 @@ import pytest
 
 from ursa_ray.checkpoint import TextTokenizer
 from ursa_ray.training import world
+from ursa_ray.training.captions import caption, words_of
 from ursa_ray.training.stages import word_vocabulary
 from ursa_ray.training.text import BEGIN_OF_VISUAL, PAD
 
@@ -24,14 +25,14 @@ def test_padding_is_0_and_begin_of_visual_1(words):
 def test_every_word_of_a_caption_is_one_token(text):
     rng = np.random.default_rng(0)
     for _ in range(200):
-        caption = world.caption(world.sample_scene(rng, "train"), rng)
-        assert text.count(caption) == len(world.words_of(caption))
+        said = caption(world.sample_scene(rng, "train"), rng)
+        assert text.count(said) == len(words_of(said))
 
 
 def test_no_caption_is_cut(text):
     rng = np.random.default_rng(0)
-    captions = [world.caption(world.sample_scene(rng, "train"), rng) for _ in range(2_000)]
-    assert max(map(text.count, captions)) <= 32
+    said = [caption(world.sample_scene(rng, "train"), rng) for _ in range(2_000)]
+    assert max(map(text.count, said)) <= 32
 
 
 @pytest.mark.parametrize("prompt", ["zebra", "Ein Bär im Schnee", "熊", "\t<>[]{}#~", "1234567"])

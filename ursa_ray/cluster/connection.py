@@ -25,8 +25,10 @@ HARMLESS_QUESTION = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 
 
 @contextmanager
-def connected(address: str | None, num_cpus: int, insecure: bool = False) -> Iterator[None]:
+def connected(address: str | None, num_cpus: int, insecure: bool = False, logs: bool = False) -> Iterator[None]:
     """Connect to the cluster at `address`, or start one of our own with at least `num_cpus` CPUs.
+
+    With `logs` what workers print is printed here too.
 
     Raises:
         ReplicaError: there is no cluster there, or none can be started.
@@ -36,14 +38,14 @@ def connected(address: str | None, num_cpus: int, insecure: bool = False) -> Ite
     try:
         if address is not None:
             _require_listener(address)
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address, log_to_driver=logs, logging_level=logging.ERROR)
         else:
             ray.init(
                 address="local",
                 num_cpus=max(num_cpus, os.cpu_count() or 1),
                 object_store_memory=OBJECT_STORE_BYTES,
                 include_dashboard=False,
-                log_to_driver=False,
+                log_to_driver=logs,
                 logging_level=logging.ERROR,
             )
     except (RayError, OSError, RuntimeError, ValueError) as error:

@@ -3,16 +3,16 @@
 One row a clip: what was asked for and what the detector found. `adherence_rates` makes the figures of it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from ursa_ray.evaluation.detector import detect
-from ursa_ray.evaluation.rates import Rate
+from ursa_ray.evaluation.figures import Rate
+from ursa_ray.evaluation.films import Take, sample_takes
 from ursa_ray.training import world
-from ursa_ray.training.world import Scene
 
 if TYPE_CHECKING:
     from ursa_ray.model import Ursa
@@ -37,28 +37,21 @@ SCHEMA = pa.schema(
 
 def measure_adherence(ursa: "Ursa", num_prompts: int = 200, seed: int = 0, **options: Any) -> pa.Table:
     """One row for each of `num_prompts` held-out prompts; `options` are those of `Ursa.generate`."""
-    clips = generate_clips(ursa, num_prompts, seed, **options)
-    return table_of(judge(scene, prompt, seed, frames) for scene, prompt, seed, frames in clips)
+    takes = sample_takes(num_prompts, seed)
+    return table_of(judge(take, make_clip(ursa, take, **options)) for take in takes)
 
 
-def generate_clips(
-    ursa: "Ursa", num_prompts: int, seed: int = 0, **options: Any
-) -> Iterator[tuple[Scene, str, int, np.ndarray]]:
-    """Scene, prompt, seed and frames of held-out prompts, one by one."""
-    rng = np.random.default_rng(seed)
-    for index in range(num_prompts):
-        scene = world.sample_scene(rng, "held-out")
-        prompt, own_seed = world.caption(scene, rng), seed + index
-        yield scene, prompt, own_seed, ursa.decode(ursa.generate(prompt, seed=own_seed, **options))
+def make_clip(ursa: "Ursa", take: Take, **options: Any) -> np.ndarray:
+    return ursa.decode(ursa.generate(take.prompt, seed=take.seed, **options))
 
 
-def judge(scene: Scene, prompt: str, seed: int, frames: np.ndarray) -> dict[str, Any]:
-    """A row: what `scene` asks for, what `frames` show, the share of frames with an object, the strays in a frame."""
+def judge(take: Take, frames: np.ndarray) -> dict[str, Any]:
+    """A row: what is asked for, what `frames` show, the share of frames with an object, the strays in a frame."""
     found = detect(frames)
     return {
-        "prompt": prompt,
-        "seed": seed,
-        **{f"wanted_{name}": getattr(scene, name) for name in _ATTRIBUTES},
+        "prompt": take.prompt,
+        "seed": take.seed,
+        **{f"wanted_{name}": getattr(take.scene, name) for name in _ATTRIBUTES},
         **{f"found_{name}": getattr(found, name) for name in _ATTRIBUTES},
         "presence": float(found.track.present.mean()),
         "strays": float(found.track.num_strays.mean()),

@@ -12,7 +12,7 @@ import numpy as np
 from ursa_ray.training import world
 
 CONTRAST = 45.0  # in RGB; the drawn colours are 97 or more from the backgrounds, smoothed noise of sigma 6 is 4
-MIN_AREA_PX = 20  # whole objects have 105 to 177; a star that a tokenizer lost leaves 9
+MIN_AREA_PX = 20  # whole objects have 130 to 196; a star that a tokenizer lost leaves 12
 MIN_AREA_AT_EDGE_PX = 6  # an object that comes or goes
 UNIT_AREA = {"circle": np.pi, "square": 4.0, "triangle": 3 * np.sqrt(3)}  # of an inradius of 1
 LAG = 4  # frames between the two ends of a step: a centre is known to about 0.1 px

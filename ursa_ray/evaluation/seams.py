@@ -28,6 +28,11 @@ def flicker(frames: np.ndarray) -> float:
 
     An object that passes moves a pixel once there and, much later, once back: a drawn clip has hardly any flicker.
     """
+    return float(frame_flicker(frames).mean())
+
+
+def frame_flicker(frames: np.ndarray) -> np.ndarray:
+    """Flicker of every frame but the first and the last, float (frames - 2,)."""
     steps = np.diff(frames.astype(np.int16), axis=0)
     turns = np.minimum(np.abs(steps[1:]), np.abs(steps[:-1]))
-    return float(np.where(np.sign(steps[1:]) * np.sign(steps[:-1]) < 0, turns, 0).mean())
+    return np.where(np.sign(steps[1:]) * np.sign(steps[:-1]) < 0, turns, 0).mean(axis=(1, 2, 3))

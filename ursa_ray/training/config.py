@@ -70,7 +70,10 @@ class TransformerTraining(Schedule):
 
 
 class Model(_Section):
-    """Sizes. Vocabulary sizes and the number of codes follow from text and levels unless a checkpoint is fine-tuned."""
+    """Sizes; a fine-tuned model has those in OF_THE_CHECKPOINT already.
+
+    Vocabulary and number of codes follow from text and levels.
+    """
 
     transformer: dict[str, Any] = {}
     tokenizer: dict[str, Any] = {}
@@ -98,6 +101,10 @@ class Model(_Section):
 
     def path_config(self) -> PathConfig:
         return PathConfig.from_json(self.path, "model: path")
+
+
+# What a fine-tuned model has from the checkpoint that it began with.
+OF_THE_CHECKPOINT = {"transformer", "tokenizer", "path", "overlap", "steps", "guidance"}
 
 
 class Shards(_Section):
@@ -136,6 +143,15 @@ class Config(_Section):
             raise ValueError(
                 "checkpoint: only the transformer of a checkpoint is trained; leave out tokenizer and decoder"
             )
+        model, shards = self.model.model_fields_set, self.shards.model_fields_set
+        ignored = [f"model.{name}" for name in sorted(model & OF_THE_CHECKPOINT) if self.checkpoint is not None]
+        if ignored:
+            raise ValueError(
+                f"checkpoint: {', '.join(ignored)} would be ignored, the checkpoint's hold; leave them out"
+            )
+        ignored = [f"shards.{name}" for name in sorted(shards - {"source"}) if self.shards.source != "world"]
+        if ignored:
+            raise ValueError(f"shards.source: {', '.join(ignored)} would be ignored, a clip is a shard; leave them out")
         if trains_tokenizer and self.shards.source != "world":
             raise ValueError("shards.source: tokenizer and decoder are trained on the drawn world alone")
         return self

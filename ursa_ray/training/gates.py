@@ -20,6 +20,7 @@ from ursa_ray.model.sampling import FastSampler
 from ursa_ray.model.transformer import Transformer
 from ursa_ray.model.video_tokenizer import VideoTokenizer
 from ursa_ray.training import world
+from ursa_ray.training.captions import canonical_caption
 from ursa_ray.training.config import Model
 from ursa_ray.training.noise import noise_batch
 from ursa_ray.training.pictures import write_sheet
@@ -30,6 +31,15 @@ _OPPOSITE = {"right": "left", "left": "right", "up": "down", "down": "up"}
 
 # Times of (first latent frame, all others).
 _STATES = {"t10": (0.1, 0.1), "t30": (0.3, 0.3), "given": (0.999, 0.05)}
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the clips are made that are looked at."""
+
+    steps: int
+    shift: float
+    guidance: float
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,7 @@ def world_gate(
     tokenizer: VideoTokenizer,
     text: TextTokenizer,
     path: MetricPath,
+    sampling: Sampling,
     rng: np.random.Generator,
     num_clips: int = 32,
     num_shown: int = 8,
@@ -105,7 +116,7 @@ def world_gate(
     device = next(tokenizer.parameters()).device
 
     def ids(scenes: Sequence[world.Scene]) -> Int64[Tensor, "clips p"]:
-        said = [text.encode(world.canonical_caption(scene), model.max_prompt_length) for scene in scenes]
+        said = [text.encode(canonical_caption(scene), model.max_prompt_length) for scene in scenes]
         return torch.tensor(said, device=device)
 
     return WorldGate(
@@ -121,8 +132,8 @@ def world_gate(
         grid=encoded[0][0].shape,
         tokenizer=tokenizer,
         path=path,
-        times=time_grid(model.steps, model.path_config().shift),
-        guidance=Guidance(scale=model.guidance, trunc=0.9),
+        times=time_grid(sampling.steps, sampling.shift),
+        guidance=Guidance(scale=sampling.guidance, trunc=0.9),
     )
 
 

@@ -43,7 +43,13 @@ class Task(Protocol):
 
 
 def train(task: Task, schedule: Schedule, seed: int, folder: Path) -> nn.Module:
-    """Train until `schedule.steps`; returns the module with the mean weights."""
+    """Train until `schedule.steps`; returns the module with the mean weights.
+
+    A run that has ended goes on when it is given more steps, under the rates of the longer schedule.
+
+    Raises:
+        OptionError: the folder holds a state of more steps.
+    """
     team = Team.here()
     parameters = list(task.module.parameters())
     optimizers = Optimizers(task.module, schedule)
@@ -51,6 +57,11 @@ def train(task: Task, schedule: Schedule, seed: int, folder: Path) -> nn.Module:
         task.module, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(schedule.average)
     )
     first = _restore(folder, task.module, mean, optimizers)
+    if first > schedule.steps:
+        raise OptionError(
+            f"{folder}: was trained for {first} steps, expected at most the {schedule.steps} of this run. "
+            f"Give steps: {first} or more, or delete the folder."
+        )
     curve = Curve(folder / "curve.csv", first) if team.leads else None
     for step in range(first, schedule.steps):
         loss, figures = task.loss(Draws(seed, TRAINING, step, team.rank), step / schedule.steps)

@@ -2,12 +2,14 @@
 
 Columns: `codes` (little-endian bytes, uint16 up to 65,536 codes, else uint32), `shape` (t, h, w), `captions` (one or
 more ways to say what is shown) and `foreground` (a byte for every token: 255 where the object covers all of it; empty
-if nobody knows).
+if nobody knows). The file's metadata says what decided its tokens (`Origin`): those of another tokenizer look alike and
+are worth nothing.
 """
 
+import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,24 @@ SCHEMA = pa.schema(
 )
 
 
+ORIGIN = b"ursa_ray.origin"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What decides the tokens of a shard.
+
+    Attributes:
+        tokenizer: hash of the weights that encode.
+        size: frames, pixels and frame rate of a clip.
+        clips: where they come from.
+    """
+
+    tokenizer: str
+    size: str
+    clips: str
+
+
 @dataclass(frozen=True)
 class Example:
     """Attributes:
@@ -39,11 +59,30 @@ class Example:
     foreground: np.ndarray | None = None
 
 
-def write_shard(file: Path, examples: Iterable[Example]) -> None:
+def write_shard(file: Path, examples: Iterable[Example], origin: Origin) -> None:
     """Write a shard, whole or not at all."""
-    table = pa.Table.from_pylist([_to_row(example) for example in examples], schema=SCHEMA)
+    metadata = {ORIGIN: json.dumps(asdict(origin))}
+    table = pa.Table.from_pylist([_to_row(example) for example in examples], schema=SCHEMA.with_metadata(metadata))
     with published(file) as aside:
         pq.write_table(table, aside, compression="zstd")
+
+
+def is_made(file: Path, origin: Origin) -> bool:
+    """Whether the shard is there.
+
+    Raises:
+        OptionError: it is, but of another origin.
+    """
+    if not file.exists():
+        return False
+    found = json.loads((pq.read_schema(file).metadata or {}).get(ORIGIN, b"{}"))
+    for name, expected in asdict(origin).items():
+        if found.get(name) != expected:
+            raise OptionError(
+                f"{file}: was made with {name} {found.get(name, 'unknown')}, expected {expected}. "
+                f"Delete {file.parent} and what was trained on it, or choose another folder."
+            )
+    return True
 
 
 def read_shards(folder: Path) -> Iterator[Example]:
@@ -54,10 +93,16 @@ def read_shards(folder: Path) -> Iterator[Example]:
     """
     files = sorted(folder.glob("*.parquet"))
     if not files:
-        raise OptionError(f"{folder}: no shards of tokens here. jobs/train.py makes them.")
+        raise OptionError(f"{folder}: no shards of tokens here. `ursa-ray tokenize` makes them.")
     for file in files:
         for number, row in enumerate(pq.read_table(file, schema=SCHEMA).to_pylist()):
             yield _from_row(row, f"{file}: row {number}")
+
+
+def count_examples(folder: Path) -> tuple[int, int]:
+    """How many shards, and how many examples in them."""
+    files = sorted(folder.glob("*.parquet"))
+    return len(files), sum(pq.read_metadata(file).num_rows for file in files)
 
 
 def _to_row(example: Example) -> dict:

@@ -19,10 +19,10 @@ from ursa_ray.model.loading import load_codebook, load_transformer, load_visual_
 from ursa_ray.model.path import MetricPath, build_path
 from ursa_ray.model.transformer import Transformer
 from ursa_ray.model.video_tokenizer import VideoTokenizer
-from ursa_ray.training import world
+from ursa_ray.training.captions import VOCABULARY
 from ursa_ray.training.clips import drawn_clips
 from ursa_ray.training.config import Config, TokenizerTraining
-from ursa_ray.training.gates import world_gate
+from ursa_ray.training.gates import Sampling, world_gate
 from ursa_ray.training.launch import launch
 from ursa_ray.training.loop import train
 from ursa_ray.training.randomness import LOOKING, Draws
@@ -45,6 +45,7 @@ class Parts:
     text: TextTokenizer
     codebook: Float[Tensor, "k e"]
     path: PathConfig
+    sampling: Sampling
 
     def metric_path(self, device: torch.device) -> MetricPath:
         path = build_path(self.path, self.codebook.to(device))
@@ -69,7 +70,7 @@ def work(config: Config) -> None:
         train_tokenizer(config, config.tokenizer, parts.tokenizer, "tokenizer")
     parts.tokenizer.eval().requires_grad_(False)
     shards = config.output / "shards"
-    tokenize(config, parts.tokenizer, shards)
+    tokenize(config.shards, config.model, config.seed, parts.tokenizer, shards)
     if config.transformer is not None:
         task = transformer_task(config, parts, shards)
         train(task, config.transformer, config.seed, config.output / "transformer")
@@ -94,7 +95,7 @@ def transformer_task(config: Config, parts: Parts, shards: Path) -> TransformerT
     gate = None
     if Team.here().leads and config.shards.source == "world":
         rng = Draws(config.seed, LOOKING, 1).numpy()
-        gate = world_gate(config.model, parts.tokenizer, parts.text, path, rng)
+        gate = world_gate(config.model, parts.tokenizer, parts.text, path, parts.sampling, rng)
     tokens = TokenSet.from_examples(list(read_shards(shards)), parts.text, length)
     no_prompt = torch.tensor(parts.text.encode("", length))
     return TransformerTask(
@@ -109,7 +110,9 @@ def from_scratch(config: Config) -> Parts:
     codebook = metric_codebook(tokenizer)
     transformer = Transformer(model.transformer_config(words.get_vocab_size(), tokenizer.num_codes))
     initialise(transformer, codebook)
-    return Parts(transformer, tokenizer, TextTokenizer(words, PAD_ID), codebook, model.path_config())
+    path = model.path_config()
+    sampling = Sampling(model.steps, path.shift, model.guidance)
+    return Parts(transformer, tokenizer, TextTokenizer(words, PAD_ID), codebook, path, sampling)
 
 
 def from_checkpoint(config: Config) -> Parts:
@@ -126,11 +129,12 @@ def from_checkpoint(config: Config) -> Parts:
         TextTokenizer.from_folder(checkpoint.folder / "tokenizer"),
         load_codebook(checkpoint, device),
         checkpoint.path,
+        Sampling(checkpoint.defaults.steps, checkpoint.path.shift, checkpoint.defaults.guidance),
     )
 
 
 def word_vocabulary() -> Tokenizer:
-    return word_tokenizer(world.VOCABULARY)
+    return word_tokenizer(VOCABULARY)
 
 
 def metric_codebook(tokenizer: VideoTokenizer) -> Float[Tensor, "k e"]:

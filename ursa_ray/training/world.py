@@ -1,7 +1,8 @@
-"""The drawn world: one coloured shape moves over a simple background, with a caption that says so.
+"""The drawn world: one coloured shape moves over a simple background.
 
 A world small enough that a model of a few million parameters learns it in hours on a CPU, and known exactly: what a
-clip shows is a `Scene`, so a generated clip can be compared with what was asked for (`ursa_ray.evaluation`).
+clip shows is a `Scene`, so a generated clip can be compared with what was asked for (`ursa_ray.evaluation`). What is
+said about a scene is in `captions`.
 
 The object keeps its direction and leaves and returns on the opposite side. Most clips cross the centre of the frame in
 their middle: with starts drawn evenly, 9,400 clips taught a model hardly anything of direction; with this bias they
@@ -11,8 +12,6 @@ down, with the centre of the first pixel at 0.5.
 
 import hashlib
 import itertools
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -31,16 +30,16 @@ COLOURS = {
     "yellow": (252, 218, 40),
     "purple": (166, 44, 186),
 }
-INRADIUS_PX = {"circle": 7.5, "square": 6.5, "triangle": 4.5}
+INRADIUS_PX = {"circle": 7.5, "square": 7.0, "triangle": 5.0}
 SHAPES = tuple(INRADIUS_PX)
 DIRECTIONS = {"right": (1, 0), "left": (-1, 0), "up": (0, -1), "down": (0, 1)}
 BACKGROUNDS = ("meadow", "sea", "night", "sunset")
 MOTIONS = (3.0, 6.0, 9.0)
 
 GRID_PX = 4
-REACH_PX = 2 * INRADIUS_PX["triangle"]  # how far the largest shape, the triangle, reaches from its centre
+REACH_PX = 2 * INRADIUS_PX["triangle"]  # of all shapes the triangle reaches furthest from its centre
 RIM = 0.7  # how bright the outermost pixel of an object is, of its colour
-MARGIN_PX = 10.0  # past REACH_PX: for a moment nothing is to be seen
+MARGIN_PX = 9.0  # on its way around every shape is out of sight for 1 to 5 px
 
 
 @dataclass(frozen=True)
@@ -136,23 +135,23 @@ def _sea(x: np.ndarray, y: np.ndarray, pixel: float) -> np.ndarray:
     return _below(water + ripples, sky, y - 0.36, pixel)
 
 
+_STARS = [(4, 4), (20, 4), (36, 4), (12, 12), (28, 12)]
+_MOON = (52, 12)
+
+
 def _night(x: np.ndarray, y: np.ndarray, pixel: float) -> np.ndarray:
     sky = _gradient(y, (14, 18, 52), (52, 46, 98))
-    places = [
-        (7, 9, 8),
-        (19, 18, 5),
-        (30, 6, 6),
-        (42, 13, 9),
-        (55, 7, 5),
-        (60, 24, 7),
-        (11, 29, 5),
-        (49, 29, 6),
-        (28, 30, 7),
-    ]
-    squared = [(((x - a / 64) * WIDTH / HEIGHT) ** 2 + (y - b / 48) ** 2) * (480 / size) ** 2 for a, b, size in places]
-    stars = np.sum([np.exp(-each / 2) for each in squared], axis=0)
+    # Each in the middle of 8 x 8 pixels, which are a code: elsewhere they cost codes that the object needs.
+    stars = np.sum([np.exp(-_squared(x, y, place) / 1.2) for place in _STARS], axis=0)
+    moon = np.clip(4.5 - np.sqrt(_squared(x, y, _MOON)), 0, 1) + 0.25 * np.exp(-_squared(x, y, _MOON) / 80)
     hills = _gradient(y, (22, 34, 48), (10, 18, 30))
-    return _below(hills, sky + stars * (np.array((236, 232, 200)) - sky), y - 0.84 + 0.06 * np.sin(7 * x), pixel)
+    lit = sky + np.clip(stars + moon, 0, 1) * (np.array((236, 232, 200)) - sky)
+    return _below(hills, lit, y - 0.84 + 0.06 * np.sin(7 * x), pixel)
+
+
+def _squared(x: np.ndarray, y: np.ndarray, place: tuple[int, int]) -> np.ndarray:
+    """Squared distance from `place`, in pixels of the smallest frame."""
+    return (x * WIDTH - place[0]) ** 2 + (y * HEIGHT - place[1]) ** 2
 
 
 def _sunset(x: np.ndarray, y: np.ndarray, pixel: float) -> np.ndarray:
@@ -176,20 +175,22 @@ def sample_scene(rng: np.random.Generator, split: Split, height: int = HEIGHT, w
     """A scene of `split`: its prompt and its start are both held out, or both not.
 
     In 70 % of the clips the object is within 8 px of the frame's centre in the middle of the clip. In the others it is
-    anywhere; in a third of those of training it is out of sight then, on its way to the other side.
+    anywhere then; in half of those of training it is, at any moment of the clip, on its way to the other side.
     """
     colour, shape, direction, ground = PROMPTS[split][rng.integers(len(PROMPTS[split]))]
     speed = speed_of(rng.choice(MOTIONS, p=(0.4, 0.2, 0.4)))
     fate = rng.random()
     size, step = np.array((width, height)), np.array(DIRECTIONS[direction])
+    reach = np.minimum(REACH_PX, size / 4)  # so that a small frame too has both kinds of starts
     while True:
+        moment = NUM_FRAMES // 2
         if fate < 0.7:
-            middle = size / 2 + rng.integers(-2, 3, size=2) * GRID_PX
+            place = size / 2 + rng.integers(-2, 3, size=2) * GRID_PX
         else:
-            middle = rng.uniform(REACH_PX, size - REACH_PX)
-            if split == "train" and fate > 0.9:
-                middle = np.where(step != 0, -MARGIN_PX, middle)
-        start = np.round((middle - step * speed * (NUM_FRAMES // 2)) / GRID_PX).astype(int)
+            place = rng.uniform(reach, size - reach)
+            if split == "train" and fate > 0.85:
+                place, moment = np.where(step != 0, -MARGIN_PX, place), rng.integers(NUM_FRAMES)
+        start = np.round((place - step * speed * moment) / GRID_PX).astype(int)
         if _start_held_out(start) == (split == "held-out"):
             x, y = (start * GRID_PX).tolist()
             return Scene(colour, shape, direction, ground, float(speed), (float(x), float(y)))
@@ -219,67 +220,3 @@ PROMPTS: dict[Split, list[Prompt]] = {
     "held-out": _HELD_OUT,
 }
 """Colour, shape, direction and background."""
-
-# The first of each is the canonical one.
-_NOUNS = {"circle": ("circle", "disc", "ball"), "square": ("square", "box"), "triangle": ("triangle",)}
-_VERBS = ("moves", "glides", "drifts", "travels", "goes")
-_ADVERBS = {"slow": ("slowly", "gently"), "steady": ("steadily", "calmly"), "fast": ("quickly", "fast")}
-_WAYS = {
-    "right": ("to the right", "rightwards"),
-    "left": ("to the left", "leftwards"),
-    "up": ("up", "upwards"),
-    "down": ("down", "downwards"),
-}
-_PLACES = {
-    "meadow": ("over a green meadow", "over green hills", "across a green field"),
-    "sea": ("over a blue sea", "above the blue water", "across the blue ocean"),
-    "night": ("through a starry night", "across the dark night sky", "under the stars at night"),
-    "sunset": ("at sunset", "in the evening light", "in front of an orange sunset"),
-}
-_TEMPLATES = (
-    "a {colour} {noun} {verb} {adverb} {way} {place}",
-    "the {colour} {noun} {verb} {adverb} {way} {place}",
-    "a {colour} {noun} {verb} {way} {adverb} {place}",
-    "a {colour} {noun} {verb} {way} {place}",
-    "{place}, a {colour} {noun} {verb} {adverb} {way}",
-    "{place} a {colour} {noun} {verb} {way}",
-)
-_STORYBOARD_WORDS = """turns turning and then rests stops stands still falls rises into out of back comes returns on it
-its with while no not moving small large slow day river grass water waves sky blurry distorted worst low quality
-inconsistent motion static jittery ugly white black"""
-
-
-def canonical_caption(scene: Scene) -> str:
-    """`motion=3.0, a red square moves slowly to the right over a green meadow`."""
-    return _fill(scene, _TEMPLATES[0], *(words[0] for words in _choices(scene)))
-
-
-def caption(scene: Scene, rng: np.random.Generator) -> str:
-    """One of many ways to say what `canonical_caption` says."""
-    template, *words = (words[rng.integers(len(words))] for words in (_TEMPLATES, *_choices(scene)))
-    return _fill(scene, template, *words)
-
-
-def words_of(text: str) -> list[str]:
-    """Words, numbers and punctuation marks: `motion=3.0,` is `motion = 3 . 0 ,`."""
-    return re.findall(r"[a-z]+|\d|[^\w\s]", text.lower())
-
-
-def _choices(scene: Scene) -> tuple[tuple[str, ...], ...]:
-    pace = "slow" if scene.motion < 4.5 else "steady" if scene.motion < 7.5 else "fast"
-    return _NOUNS[scene.shape], _VERBS, _ADVERBS[pace], _WAYS[scene.direction], _PLACES[scene.background]
-
-
-def _fill(scene: Scene, template: str, noun: str, verb: str, adverb: str, way: str, place: str) -> str:
-    text = template.format(colour=scene.colour, noun=noun, verb=verb, adverb=adverb, way=way, place=place)
-    return f"motion={scene.motion:.1f}, {text}"
-
-
-def _phrases() -> Iterator[str]:
-    yield from (re.sub(r"{\w+}", "", template) for template in _TEMPLATES)
-    yield from (*COLOURS, *_VERBS, _STORYBOARD_WORDS, "motion = 0 1 2 3 4 5 6 7 8 9 . , ; : ! ? -")
-    for phrases in (_NOUNS, _ADVERBS, _WAYS, _PLACES):
-        yield from itertools.chain(*phrases.values())
-
-
-VOCABULARY = tuple(sorted({word for phrase in _phrases() for word in words_of(phrase)}))
