@@ -26,12 +26,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from join_variants import DEFAULT, VARIANTS, Cut, HandOver, extend, joined, largest_step, make, overlap_of
+from join_variants import (
+    DEFAULT,
+    VARIANTS,
+    Cut,
+    HandOver,
+    ends_of_overlaps,
+    extend,
+    joined,
+    largest_step,
+    make,
+    overlap_of,
+)
 
 from ursa_ray.evaluation.detector import follow
 from ursa_ray.evaluation.drift import background_errors
 from ursa_ray.evaluation.figures import Figure, Mean, Rate, Ratio
-from ursa_ray.evaluation.films import Take, chain_frames, joins_of, plan_take, sample_takes
+from ursa_ray.evaluation.films import Take, chain_frames, plan_take, sample_takes
 from ursa_ray.evaluation.joins import kept, tokenizer_windows
 from ursa_ray.evaluation.seams import flicker, seam_ratio
 from ursa_ray.evaluation.workers import Workers
@@ -49,7 +60,7 @@ ALONE: dict[Cut, str] = {
 
 def measure_chain(ursa: "Ursa", take: Take, num_extensions: int) -> list[dict[str, Any]]:
     """A row for every variant, and one for the tokenizer alone under every cut."""
-    plan = plan_take(ursa.checkpoint, take, chain_frames(ursa.checkpoint, num_extensions))
+    plan = plan_take(ursa.checkpoint, take, chain_frames(ursa.checkpoint, num_extensions), join="restored")
     windows = tokenizer_windows(ursa, take, plan)
     rows = [{"variant": name, **measure_film(take, plan, windows, how)} for how, name in ALONE.items()]
     first = make(ursa, plan.segments[0], None, HandOver())
@@ -67,7 +78,7 @@ def measure_film(take: Take, plan: Plan, segments: Sequence[np.ndarray], how: Cu
     errors = background_errors(last, take.scene.background, follow(last, take.scene.background))
     return {
         "seam": seam_ratio(film, steps),
-        "largest": largest_step(film, joins_of(plan), overlap_of(plan)),
+        "largest": largest_step(film, ends_of_overlaps(plan), overlap_of(plan)),
         **kept(segments),
         "last_background_error": float(errors.mean()),
         "flicker": flicker(film),

@@ -1,6 +1,6 @@
 """Variants of the hand-over between segments and of the cut, around the model: none of them changes it.
 
-What proves itself moves into the pipeline; `restored` has.
+What proves itself moves into the pipeline; `restored` and the best cut have.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ursa_ray.evaluation.films import cut, given_to, joins_of
+from ursa_ray.evaluation.films import cut, given_to
 from ursa_ray.evaluation.seams import frame_differences
+from ursa_ray.media import num_before_cut
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.work import generate_segment
 
@@ -60,7 +61,7 @@ class Variant:
     cut: Cut = "end"
 
 
-PUBLISHED, DEFAULT = "published (noise 0.1)", "restored (the default)"
+PUBLISHED, DEFAULT = "published (noise 0.1)", "restored, best cut (the default)"
 LEVELS = {"mean": 1e9, "blurred 8 px": 8.0, "blurred 2 px": 2.0}
 FADES = {"kept": False, "fading": True}
 
@@ -70,7 +71,7 @@ VARIANTS = [
     Variant("published, noise 0.2", HandOver(0.2, "free")),
     Variant("published, best cut", HandOver(hold="free"), "best"),
     Variant("published, cross-fade", HandOver(hold="free"), "fade"),
-    Variant(DEFAULT, HandOver()),
+    Variant("restored", HandOver()),
     Variant("restored, noise 0", HandOver(0.0)),
     Variant("restored, noise 0.2", HandOver(0.2)),
     Variant("clamped, noise 0", HandOver(0.0, "clamped")),
@@ -79,7 +80,7 @@ VARIANTS = [
         for how, sigma_px in LEVELS.items()
         for fading, fades in FADES.items()
     ),
-    Variant("restored, best cut", HandOver(), "best"),
+    Variant(DEFAULT, HandOver(), "best"),
     Variant("restored, cross-fade", HandOver(), "fade"),
     Variant("clamped, best cut", HandOver(0.0, "clamped"), "best"),
     Variant("clamped, cross-fade", HandOver(0.0, "clamped"), "fade"),
@@ -121,14 +122,15 @@ def clamp(ursa: "Ursa", segment: Segment, given: np.ndarray) -> "torch.Tensor":
 
 def joined(plan: Plan, segments: Sequence[np.ndarray], how: Cut) -> tuple[np.ndarray, list[int]]:
     """The film, and the frames whose difference from the one before is that of the join."""
-    film, steps, overlap = cut(plan, list(segments)), [], overlap_of(plan)
-    for join, segment in zip(joins_of(plan), segments[1:], strict=True):
+    assert plan.cut == "end", plan.cut
+    (film, joins), steps, overlap = cut(plan, list(segments)), [], overlap_of(plan)
+    for join, segment in zip(joins, segments[1:], strict=True):
         window = slice(join - overlap, join)
         given, repeated = film[window].astype(float), segment[:overlap].astype(float)
         if how == "end":
             steps.append(join)
         elif how == "best":
-            agreeing = int(np.abs(given - repeated).mean(axis=(1, 2, 3)).argmin()) + 1
+            agreeing = num_before_cut(list(film[window]), list(segment[:overlap]))
             film[join - overlap + agreeing : join] = segment[agreeing:overlap]
             steps.append(join - overlap + agreeing)
         else:
@@ -136,6 +138,11 @@ def joined(plan: Plan, segments: Sequence[np.ndarray], how: Cut) -> tuple[np.nda
             film[window] = np.rint((1 - share) * given + share * repeated).astype(np.uint8)
             steps += range(join - overlap, join + 1)
     return film, steps
+
+
+def ends_of_overlaps(plan: Plan) -> list[int]:
+    """In the film: the first frames that nothing before them shows too."""
+    return [segment.film[0] for segment in plan.segments[1:]]
 
 
 def overlap_of(plan: Plan) -> int:

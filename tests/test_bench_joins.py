@@ -26,7 +26,7 @@ BENCH = Path(__file__).parent.parent / "benchmarks" / "bench_joins.py"
 @pytest.fixture
 def plan():
     """17 and 12 frames; the second segment repeats the frames 12 to 17."""
-    return plan_take(open_checkpoint("tiny"), TAKE, 29, steps=3)
+    return plan_take(open_checkpoint("tiny"), TAKE, 29, steps=3, join="restored")
 
 
 def grey(*levels: int) -> np.ndarray:

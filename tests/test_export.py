@@ -29,10 +29,12 @@ WIDTH, HEIGHT, NUM_FRAMES = 64, 48, 38
 def rendered(tmp_path_factory):
     """The folder of a finished run that no test changes, and its plan."""
     folder = tmp_path_factory.mktemp("rendered")
-    plan = prepare(write(folder, TWO_SHOTS.replace("shots:", "output: {crf: 12}\nshots:"))).plan
+    plan = prepare(
+        write(folder, TWO_SHOTS.replace("shots:", "output: {crf: 12}\nsegment: {join: restored}\nshots:"))
+    ).plan
     run = Run.create(folder / "run")
-    render(plan, run, InProcessExecutor(WorkerOptions("tiny", plan.weights_sha256, run.folder, device="cpu")))
-    return run.folder, plan
+    render(plan, run, InProcessExecutor(WorkerOptions("tiny", plan.weights_sha256, run.store.anywhere, device="cpu")))
+    return folder / "run", plan
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def shown(rendered):
     """The film's frames: what ffmpeg alone decodes of the mezzanines, cut as the plan says."""
     folder, plan = rendered
     run = Run.open(folder)
-    return np.concatenate([pixels(run.mezzanine(segment.key))[slice(*segment.shown)] for segment in plan.segments])
+    return np.concatenate([pixels(mezzanine(run, segment.key))[slice(*segment.shown)] for segment in plan.segments])
 
 
 @pytest.fixture
@@ -60,6 +62,11 @@ def export(capsys):
         return code, None if code else json.loads(printed.out.splitlines()[-1]), printed.err
 
     return run
+
+
+def mezzanine(run, key):
+    with run.mezzanine(key) as path:
+        return path
 
 
 def pixels(path, width=WIDTH, height=HEIGHT):
@@ -99,7 +106,8 @@ def test_an_export_shows_the_films_frames_in_their_order(export, rendered, shown
     assert said["size_bytes"] == (tmp_path / name).stat().st_size
     frames = (pictures if codec in {"gif", "webp"} else pixels)(tmp_path / name)
     assert frames.shape == shown.shape
-    assert psnr(frames, shown).min() > least_db
+    assert psnr(frames, shown).mean() > least_db
+    assert psnr(frames, shown).min() > 30  # shifted by a frame it would be 22
 
 
 def test_ffv1_keeps_every_bit(export, rendered, shown, tmp_path):
@@ -130,7 +138,7 @@ def test_frames_that_are_gone_come_from_codes_and_the_run_is_left_alone(export, 
     run = Run.open(run_copy)
     keys = [segment.key for segment in rendered[1].segments][: None if gone == "all" else 1]
     for key in keys:
-        run.mezzanine(key).unlink()
+        mezzanine(run, key).unlink()
     before = {path: path.stat().st_mtime_ns for path in run_copy.rglob("*")}
     code, said, err = export(run_copy, "--out", tmp_path / "again.mp4", "--device", "cpu")
     assert code == 0
@@ -291,7 +299,7 @@ def test_nothing_is_written_into_the_run(export, run_copy, tmp_path, inside):
 
 def test_damaged_frames_leave_the_old_export(export, rendered, run_copy, tmp_path):
     (tmp_path / "a.mov").write_bytes(b"the old one")
-    path = Run.open(run_copy).mezzanine(rendered[1].segments[-1].key)
+    path = mezzanine(Run.open(run_copy), rendered[1].segments[-1].key)
     path.write_bytes(path.read_bytes()[:-2000])
     code, _, err = export(run_copy, "--out", tmp_path / "a.mov", "--overwrite")
     assert code == 5
@@ -309,7 +317,7 @@ def run_without_frames(rendered, tmp_path):
     run.begin(plan)
     for segment, old in zip(plan.segments, rendered[1].segments, strict=True):
         run.commit(replace(finished.segments[old.key], key=segment.key, media_sha256="0" * 64))
-    return run.folder
+    return tmp_path / "codes"
 
 
 def test_codes_need_the_model_that_made_them(export, run_without_frames, tmp_path):

@@ -21,6 +21,7 @@ from ursa_ray.media import (
     Codec,
     VideoInfo,
     exactly,
+    film_frames,
     nearest_frames,
     num_retimed,
     read_mezzanine,
@@ -183,18 +184,20 @@ class _Frames:
     def __init__(self, plan: Plan, run: Run, device: str | None, scratch: Path):
         self.num_decoded = self.num_differing = 0
         self._plan, self._run, self._device, self._scratch = plan, run, device, scratch
+        self._framed = run.framed()
         self._worker = None
 
     def shown(self) -> Iterator[np.ndarray]:
-        framed = self._run.framed()
-        for segment in self._plan.segments:
-            if segment.key in framed:
-                with self._run.mezzanine(segment.key) as path:
-                    yield from read_mezzanine(path, *segment.shown)
-            else:
-                path = self._decoded(segment)
-                yield from read_mezzanine(path, *segment.shown)
-                path.unlink()
+        return film_frames(self._plan, self._read)
+
+    def _read(self, segment: Segment, start: int, stop: int) -> Iterator[np.ndarray]:
+        if segment.key in self._framed:
+            with self._run.mezzanine(segment.key) as path:
+                yield from read_mezzanine(path, start, stop)
+        else:
+            path = self._decoded(segment)
+            yield from read_mezzanine(path, start, stop)
+            path.unlink()
 
     def _decoded(self, segment: Segment) -> Path:
         """The segment's frames as the render wrote them, in the scratch folder."""

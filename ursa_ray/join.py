@@ -1,6 +1,7 @@
 """From committed segments to the film, its stills and its contact sheet."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ import numpy as np
 from ursa_ray import __version__
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger import CONTACT_SHEET, FILM, Commit, Run
-from ursa_ray.media import H264, read_mezzanine, write_contact_sheet, write_film, write_still
-from ursa_ray.plan import Plan, PlannedShot
+from ursa_ray.media import H264, film_frames, read_mezzanine, write_contact_sheet, write_film, write_still
+from ursa_ray.plan import Plan, PlannedShot, Segment
 
 # Pictures on the contact sheet: they are in memory together.
 MAX_ON_SHEET = 100
@@ -40,7 +41,7 @@ def join(plan: Plan, run: Run) -> str:
     with run.store.writing("") as folder:
         film = write_film(
             folder / FILM,
-            _shown_frames(plan, run),
+            film_frames(plan, partial(_frames, run)),
             num_frames=plan.num_frames,
             size=(plan.width, plan.height),
             fps=plan.fps,
@@ -54,11 +55,6 @@ def join(plan: Plan, run: Run) -> str:
         run.store.remove(old)
     run.commit(Commit("film", plan.sha256, media_sha256=film.sha256, version=__version__, files=files))
     return film.sha256
-
-
-def _shown_frames(plan: Plan, run: Run) -> Iterator[np.ndarray]:
-    for segment in plan.segments:
-        yield from _frames(run, segment.key, *segment.shown)
 
 
 def _write_stills(plan: Plan, run: Run, stills: Path, sheet: Path) -> dict[str, str]:
@@ -80,10 +76,10 @@ def _middle_frame(run: Run, shot: PlannedShot) -> np.ndarray:
     middle = shot.segments[0].film[0] + shot.num_frames // 2
     segment = next(segment for segment in shot.segments if segment.film[0] <= middle < segment.film[1])
     at = segment.shown[0] + middle - segment.film[0]
-    (frame,) = _frames(run, segment.key, at, at + 1)
+    (frame,) = _frames(run, segment, at, at + 1)
     return frame
 
 
-def _frames(run: Run, key: str, start: int, stop: int) -> Iterator[np.ndarray]:
-    with run.mezzanine(key) as path:
+def _frames(run: Run, segment: Segment, start: int, stop: int) -> Iterator[np.ndarray]:
+    with run.mezzanine(segment.key) as path:
         yield from read_mezzanine(path, start, stop)

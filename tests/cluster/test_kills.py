@@ -141,7 +141,7 @@ def test_whatever_is_killed_the_film_is_the_same_and_nothing_is_committed_twice(
 
 def require_whole(folder, expected):
     assert (folder / "run" / "film.mp4").read_bytes() == expected
-    entries = Counter((entry.kind, entry.key) for entry in Log(Run.open(folder / "run").store).read_new())
+    entries = Counter((entry.kind, entry.key) for entry in Log(Run.open(folder / "run").store).read_new().commits)
     assert [num for (kind, _), num in entries.items() if kind == "segment"] == [1] * 6
     committed = set()
     for line in (folder / "stderr.log").read_text().splitlines():

@@ -71,7 +71,7 @@ def test_a_render_killed_at_any_instant_goes_on_to_the_same_film(tmp_path, num_k
         folder = tmp_path / film
         assert (folder / "film.mp4").read_bytes() == expected
         require_nothing_made_twice(renders(folder))
-        entries = Counter((entry.kind, entry.key) for entry in Log(Run.open(folder).store).read_new())
+        entries = Counter((entry.kind, entry.key) for entry in Log(Run.open(folder).store).read_new().commits)
         assert [num for (kind, _), num in entries.items() if kind == "segment"] == [1, 1, 1]
         assert not list((folder / "steps").glob("*"))
     assert sum(result["killed"].values()) == num_kills

@@ -40,7 +40,7 @@ def require_nothing_made_twice(folder):
             assert name not in committed, line
         elif what.startswith("committed after"):
             committed.add(name)
-    entries = Counter((entry.kind, entry.key) for entry in Log(Run.open(folder / "run").store).read_new())
+    entries = Counter((entry.kind, entry.key) for entry in Log(Run.open(folder / "run").store).read_new().commits)
     assert [num for (kind, _), num in entries.items() if kind == "segment"] == [1, 1, 1]
 
 

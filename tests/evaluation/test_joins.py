@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from tests.evaluation.drawing import DrawingModel, StillModel
-from ursa_ray.evaluation.films import Take, cut, joins_of, plan_take, sample_takes
+from ursa_ray.evaluation.films import Take, cut, plan_take, sample_takes
 from ursa_ray.evaluation.joins import joins_figures, measure_chain, tokenizer_windows
 from ursa_ray.training import world
 from ursa_ray.training.captions import canonical_caption
@@ -43,6 +43,7 @@ def test_a_film_in_which_nothing_moves_has_no_seam_ratio_and_keeps_no_direction(
 
 def test_the_tokenizer_alone_sees_the_scene_in_the_windows_of_the_film():
     model = DrawingModel()
-    plan = plan_take(model.checkpoint, TAKE, 17 + 12 + 12)
-    assert joins_of(plan) == [17, 29]
-    assert (cut(plan, tokenizer_windows(model, TAKE, plan)) == world.draw(SCENE, 41)).all()
+    plan = plan_take(model.checkpoint, TAKE, 17 + 12 + 12, join="restored")
+    film, joins = cut(plan, tokenizer_windows(model, TAKE, plan))
+    assert joins == [17, 29]
+    assert (film == world.draw(SCENE, 41)).all()

@@ -95,7 +95,7 @@ def overtake(place, name, processes, journal, draw, is_stopped):
 
 def check(place, name, journal):
     """Nothing is there twice, all that was committed is there, and the first wrote nothing after it was overtaken."""
-    keys = [commit.key for commit in Log(place.store(name, True)).read_new()]
+    keys = [commit.key for commit in Log(place.store(name, True)).read_new().commits]
     assert len(set(keys)) == len(keys)
     assert set(journal.read_text().split()) <= set(keys)
     assert keys[-2:] == ["second/0", "second/1"]

@@ -22,7 +22,7 @@ def changed(before, after):
 
 def test_seeds_and_keys_are_those_of_films_that_were_planned_before_there_were_takes():
     shots = ({"frames": 60}, {"continue": "s0"}, {"video": "clip.mp4"}, {"image": "still.png"})
-    plan = plan_of(*shots, defaults={"seed": 1234})
+    plan = plan_of(*shots, defaults={"seed": 1234}, segment={"join": "restored"})
     assert [(segment.seed, segment.key[:16]) for segment in plan.segments] == [
         (2763582733369731182, "15ff906457cd132f"),
         (8876763906799733467, "96953b5c9b4a491e"),

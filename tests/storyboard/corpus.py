@@ -72,7 +72,7 @@ TEXTS = {
     f"{DUSK}prompt": "a text that is not blank",
     f"{DUSK}beats[0].prompt": "a text that is not blank",
 }
-CHOICES = {"segment.join": "restored or published", "output.codec": "h264"}
+CHOICES = {"segment.join": "agreeing, restored or published", "output.codec": "h264"}
 DURATIONS = (f"{DUSK}duration", f"{DUSK}beats[0].at")
 ASSETS = {f"{DUSK}image": "such as stills/title.png", f"{DUSK}video": "such as clips/opening.mp4"}
 

@@ -32,7 +32,7 @@ def measure_film(ursa: "Ursa", take: Take, seconds: int, **settings: Any) -> lis
     """The rows of `measure_drift` of a film as the pipeline makes it."""
     fps = ursa.checkpoint.defaults.fps
     plan = plan_take(ursa.checkpoint, take, round(seconds * fps), **settings)
-    frames = cut(plan, make_segments(ursa, plan))
+    frames, _ = cut(plan, make_segments(ursa, plan))
     rows = measure_drift(frames, take.scene.background, take.scene.colour, round(fps)).to_pylist()
     return [{"prompt": take.prompt, "seed": take.seed, "background": take.scene.background, **row} for row in rows]
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ursa_ray.media import cut_film
 from ursa_ray.plan import ParentCondition, Plan, Segment, plan_storyboard
 from ursa_ray.storyboard import Segment as SegmentSettings
 from ursa_ray.storyboard import Settings, Shot, Storyboard
@@ -84,12 +85,9 @@ def given_to(segment: Segment, segments: list[np.ndarray]) -> np.ndarray | None:
     return segments[-1][segment.condition.start : segment.condition.stop]
 
 
-def cut(plan: Plan, segments: list[np.ndarray]) -> np.ndarray:
-    """The film: of every segment what is to be shown."""
-    shown = [frames[slice(*segment.shown)] for segment, frames in zip(plan.segments, segments, strict=True)]
-    return np.concatenate(shown)
-
-
-def joins_of(plan: Plan) -> list[int]:
-    """First frames in the film of the segments that go on after another."""
-    return [segment.film[0] for segment in plan.segments[1:]]
+def cut(plan: Plan, segments: list[np.ndarray]) -> tuple[np.ndarray, list[int]]:
+    """The film, and the first frames in it of the segments that go on after another."""
+    by_key = {segment.key: frames for segment, frames in zip(plan.segments, segments, strict=True)}
+    film = list(cut_film(plan, lambda segment, start, stop: iter(by_key[segment.key][start:stop])))
+    numbers = np.array([number for number, _ in film])
+    return np.stack([frame for _, frame in film]), (np.flatnonzero(np.diff(numbers)) + 1).tolist()

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ursa_ray.evaluation.detector import detect
 from ursa_ray.evaluation.figures import Figure, Mean, Rate, Ratio
-from ursa_ray.evaluation.films import Take, chain_frames, cut, joins_of, make_segments, plan_take
+from ursa_ray.evaluation.films import Take, chain_frames, cut, make_segments, plan_take
 from ursa_ray.evaluation.seams import flicker, seam_ratio
 from ursa_ray.plan import Plan
 from ursa_ray.training import world
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 def measure_chain(ursa: "Ursa", take: Take, num_extensions: int, **settings: Any) -> dict[str, Any]:
     """A row: a segment and its extensions as the pipeline makes them, and a drawn film in the same windows."""
     plan = plan_take(ursa.checkpoint, take, chain_frames(ursa.checkpoint, num_extensions), **settings)
-    segments, joins = make_segments(ursa, plan), joins_of(plan)
-    film, alone = cut(plan, segments), cut(plan, tokenizer_windows(ursa, take, plan))
+    segments = make_segments(ursa, plan)
+    film, joins = cut(plan, segments)
+    alone, joins_alone = cut(plan, tokenizer_windows(ursa, take, plan))
     return {
         "prompt": take.prompt,
         "seed": take.seed,
         **kept(segments),
         "seam": seam_ratio(film, joins),
-        "seam_alone": seam_ratio(alone, joins),
+        "seam_alone": seam_ratio(alone, joins_alone),
         "flicker": flicker(film),
         "flicker_alone": flicker(alone),
     }

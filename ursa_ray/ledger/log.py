@@ -108,8 +108,10 @@ class Log:
         content = commit.to_parquet(Link(number, before, epoch, secrets.token_hex(16)))
         name = log_name(number)
         try:
+            # Its number may be free although others went on: the entry that was there is lost, or in a snapshot.
+            if max(numbers_in(self.store, "log"), default=-1) > number:
+                raise FileExistsError(name)
             self.store.create(name, content)
-            # Whoever slept while others went on and compacted finds its number free again, and a snapshot beyond it.
             if max(numbers_in(self.store, FOLDER), default=-1) >= number:
                 self.store.remove(name)
                 raise FileExistsError(name)

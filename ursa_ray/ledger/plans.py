@@ -31,6 +31,7 @@ COMMON: dict[str, Callable[[Any], Any]] = {
     "height": int,
     "fps": Fraction,
     "crf": int,
+    "cut": str,
 }
 FIX = "Render its storyboard again: that writes it anew."
 CONDITIONS = {kind.__name__: kind for kind in (ParentCondition, ImageCondition, ClipCondition)}
@@ -80,7 +81,7 @@ def plan_from_parquet(content: bytes, where: str) -> Plan:
     try:
         segments = [_segment(row) for row in rows]
         shots = tuple(_shot(name, tuple(group)) for name, group in groupby(segments, lambda segment: segment.shot))
-        return Plan(shots=shots, **{name: convert(common[name]) for name, convert in COMMON.items()})
+        return Plan(shots=shots, **{name: convert(common[name]) for name, convert in COMMON.items() if name in common})
     except (ValueError, KeyError, TypeError) as error:
         raise LedgerError(f"{where}: is not a plan of this version ({error!r}). {FIX}") from error
 

@@ -1,7 +1,7 @@
 """Frames to files and back: mezzanines, films, stills, and the images and clips that a storyboard names.
 
 A frame is a uint8 array (height, width, 3), RGB; a frame rate is a `Fraction`. Frames are streamed: only
-`write_mezzanine` and `read_clip_tail`, which work on one segment, hold more than one at a time.
+`write_mezzanine`, `read_clip_tail` and `cut_film` hold more than one at a time, of one segment.
 
 What is written appears whole or not at all: it is made aside, checked, synced and renamed into place. Errors
 are `MediaError`, `AssetError` for what the user gave, and the `OSError` of a folder that cannot be written.
@@ -9,6 +9,7 @@ are `MediaError`, `AssetError` for what the user gave, and the `OSError` of a fo
 
 from ursa_ray.media.assets import asset_sha256, read_clip_tail, read_image
 from ursa_ray.media.codecs import CODECS, H264, Codec, choose_codec
+from ursa_ray.media.cuts import cut_film, film_frames, num_before_cut
 from ursa_ray.media.ffmpeg import MAX_PICTURE_PX, encoders, ffmpeg_sha256, ffmpeg_version, require_encoder
 from ursa_ray.media.film import FilmReport, write_film
 from ursa_ray.media.frames import exactly, frames_sha256, resized
@@ -26,13 +27,16 @@ __all__ = [
     "VideoInfo",
     "asset_sha256",
     "choose_codec",
+    "cut_film",
     "encoders",
     "exactly",
     "ffmpeg_sha256",
     "ffmpeg_version",
+    "film_frames",
     "frames_sha256",
     "mezzanine_is_whole",
     "nearest_frames",
+    "num_before_cut",
     "num_retimed",
     "probe",
     "read_clip_tail",

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from ursa_ray.checkpoint import Checkpoint, default_overlap
 from ursa_ray.errors import StoryboardError
+from ursa_ray.plan.segments import Cut
 from ursa_ray.storyboard import Storyboard
 
 # As in the published script for long videos.
@@ -22,6 +23,7 @@ class Frame:
     overlap: int
     cond_noise: float
     restore_condition: bool
+    cut: Cut
 
 
 def resolve_frame(storyboard: Storyboard, checkpoint: Checkpoint) -> Frame:
@@ -56,6 +58,7 @@ def resolve_frame(storyboard: Storyboard, checkpoint: Checkpoint) -> Frame:
         overlap=overlap,
         cond_noise=COND_NOISE if segment.cond_noise is None else segment.cond_noise,
         restore_condition=segment.join != "published",
+        cut="end" if segment.join in ("restored", "published") else "agreeing",
     )
 
 

@@ -65,6 +65,7 @@ class _Planner:
             fps=self.frame.fps,
             crf=self.storyboard.output.crf,
             shots=tuple(shots),
+            cut=self.frame.cut,
         )
 
     def _shot(self, number: int, shot: Shot, start: int, prompts: list[tuple[int, str]]) -> PlannedShot:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 # Part of every key: raised when the same request would give other codes.
 KEY_FORMAT = 1
@@ -133,6 +133,10 @@ class PlannedShot:
     segments: tuple[Segment, ...]
 
 
+# Of the frames that a segment repeats, the film shows its parent's all, or up to where both agree best.
+Cut = Literal["end", "agreeing"]
+
+
 @dataclass(frozen=True)
 class Plan:
     title: str
@@ -143,6 +147,7 @@ class Plan:
     fps: Fraction
     crf: int
     shots: tuple[PlannedShot, ...]
+    cut: Cut = "end"
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
@@ -190,8 +195,10 @@ class Plan:
     @cached_property
     def sha256(self) -> str:
         """Hash of the film that is asked for: its segments, how they are cut, and how it is encoded."""
+        cut = {} if self.cut == "end" else {"cut": self.cut}
         return _hash(
-            {
+            cut
+            | {
                 "title": self.title,
                 "fps": str(self.fps),
                 "crf": self.crf,

@@ -71,7 +71,9 @@ class Segment(Part):
     frames: int | None = whole(1, 10_000)
     overlap: int | None = whole(0, 9_999)
     cond_noise: float | None = Field(default=None, ge=0, lt=1, description="a number from 0 to less than 1")
-    join: Literal["restored", "published"] | None = Field(default=None, description="restored or published")
+    join: Literal["agreeing", "restored", "published"] | None = Field(
+        default=None, description="agreeing, restored or published"
+    )
 
     def _problems(self) -> Iterator[Found]:
         if self.frames is not None and self.overlap is not None and self.overlap >= self.frames:
