@@ -45,7 +45,7 @@ def plan_take(
     checkpoint: "Checkpoint",
     take: Take,
     num_frames: int,
-    join: Literal["restored", "published"] | None = None,
+    join: Literal["agreeing", "restored", "published"] | None = None,
     **settings: Any,
 ) -> Plan:
     """A film of one shot; what is not in `settings` is the pipeline's default."""
