@@ -273,7 +273,7 @@ def test_a_lost_plan_comes_back_with_the_next_render(film):
     plan.unlink()
     code, error = film.command("plan", film.board, "--run", film.run)
     assert code == 4
-    assert "is missing. Render the storyboard again to restore it" in error
+    assert "is missing. Render its storyboard again" in error
     assert film.render()["generated_segments"] == 0
     assert film.plan()["num_new"] == 0
 

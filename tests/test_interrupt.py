@@ -180,6 +180,26 @@ def test_an_interruption_is_put_off_to_the_end_of_the_block():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_an_interruption_that_was_put_off_is_one_and_not_two():
+    """Two would end the process at once, without its last words."""
+    script = """
+import os, signal, time
+from ursa_ray.interrupt import Interruptible, uninterrupted
+with Interruptible():
+    try:
+        with uninterrupted():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.2)
+        time.sleep(5)
+    except KeyboardInterrupt:
+        time.sleep(0.5)
+        print("in order")
+os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-u", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "in order\n")
+
+
 def test_of_two_renders_of_one_run_one_works_and_the_other_names_it(tmp_path):
     first = start_render(tmp_path / "first", "--run", tmp_path / "run", steps=900)
     first.wait_until_said("dawn[0] begins")

@@ -23,6 +23,7 @@ from ursa_ray.ledger.snapshots import FOLDER, snapshot_name
 from ursa_ray.media import read_mezzanine
 from ursa_ray.media.mezzanine import REMEDY
 from ursa_ray.plan import ClipCondition, ImageCondition
+from ursa_ray.report import REPORT, load_report
 
 PLAN = re.compile(r"plan-(.*)\.parquet")
 MEZZANINE = re.compile(r"[0-9a-f]{64}\.mkv")
@@ -62,6 +63,12 @@ def examine(store: Store) -> Iterator[Finding]:
     yield from _in_media(store)
     yield from _in_steps(store)
     yield from _in_film(store, latest.get("film"))
+    try:
+        load_report(store)
+    except LedgerError as error:
+        yield Finding(
+            REPORT, *_split(error, f"{store.url}/{REPORT}", "Remove it, or render again."), mended_by_render=True
+        )
 
 
 def _format_problem(store: Store) -> Finding | None:

@@ -82,12 +82,16 @@ def uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    put_off: list[int] = []
-    handlers = {number: signal.signal(number, lambda number, _: put_off.append(number)) for number in SIGNALS}
+    put_off: list[signal.Signals] = []
+    handlers = {
+        number: signal.signal(number, lambda number, _: put_off.append(signal.Signals(number))) for number in SIGNALS
+    }
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler or signal.SIG_DFL)
         for number in put_off[:1]:
-            signal.raise_signal(number)
+            # Raised again, it would be heard as a second one.
+            if callable(handler := handlers[number]):
+                handler(number, None)

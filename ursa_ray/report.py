@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ursa_ray.errors import LedgerError
-from ursa_ray.ledger import Run
+from ursa_ray.ledger import Run, Store
 from ursa_ray.plan import Plan
 from ursa_ray.schedule import Failure, Schedule
 
@@ -29,7 +29,7 @@ def write_report(plan: Plan, run: Run, schedule: Schedule) -> dict[str, Any]:
     report = {
         "written": now(),
         "plan": plan.sha256,
-        "num_committed": plan.num_segments - sum(s.key not in run.segments for s in plan.segments),
+        "num_committed": sum(s.key in run.segments for s in plan.segments),
         "num_segments": plan.num_segments,
         "failed": failed,
         "waiting": [segment.name for segment in missing],
@@ -44,8 +44,14 @@ def read_report(run: Run) -> dict[str, Any] | None:
     Raises:
         LedgerError: the report is damaged.
     """
+    report = load_report(run.store)
+    return report if report is not None and report["plan"] == run.plan_sha256 else None
+
+
+def load_report(store: Store) -> dict[str, Any] | None:
+    """What is written of any plan, if it is whole; raises like `read_report`."""
     try:
-        content = run.store.read(REPORT)
+        content = store.read(REPORT)
     except FileNotFoundError:
         return None
     try:
@@ -54,8 +60,8 @@ def read_report(run: Run) -> dict[str, Any] | None:
     except (ValueError, KeyError, AttributeError, TypeError):
         report, is_whole = {}, False
     if not is_whole:
-        raise LedgerError(f"{run.where(REPORT)}: is damaged. Remove it, or render again.")
-    return report if report["plan"] == run.plan_sha256 else None
+        raise LedgerError(f"{store.url}/{REPORT}: is damaged. Remove it, or render again.")
+    return report
 
 
 def remove_report(run: Run) -> None:

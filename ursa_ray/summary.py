@@ -173,7 +173,7 @@ def run_text(summary: dict[str, Any]) -> str:
 def _failed(run: Run) -> list[dict[str, Any]]:
     """What the last render gave up and no later one has made."""
     report = read_report(run)
-    return [] if report is None else [failed for failed in report["failed"] if failed["key"] not in run.segments]
+    return [] if report is None else [failed for failed in report["failed"] if failed["key"] not in run.framed()]
 
 
 def format_time(seconds: float) -> str:

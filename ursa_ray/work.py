@@ -125,7 +125,7 @@ class Worker:
         segment = request.segment
         codes = request.codes
         if codes is None:
-            for done, latest in generate_segment(self.ursa, segment, self._condition(request), self._reached(segment)):
+            for done, latest in self._generate(request):
                 codes = self._storable(latest)
                 if done < segment.steps and done % _save_every(segment.steps) == 0:
                     self._steps.save(segment.key, done, codes)
@@ -147,10 +147,11 @@ class Worker:
             seconds,
         )
 
-    def _reached(self, segment: Segment) -> tuple[int, torch.Tensor] | None:
-        """Steps done and codes of a segment that somebody has begun."""
-        saved = self._steps.latest(segment.key)
-        return None if saved is None else (saved.num_done, torch.from_numpy(saved.codes.astype(np.int64)))
+    def _generate(self, request: Request) -> Iterator[tuple[int, torch.Tensor]]:
+        """Steps done and codes, from where somebody has come with this segment."""
+        saved = self._steps.latest(request.segment.key)
+        reached = None if saved is None else (saved.num_done, torch.from_numpy(saved.codes.astype(np.int64)))
+        return generate_segment(self.ursa, request.segment, self._condition(request), reached)
 
     def _condition(self, request: Request) -> np.ndarray | None:
         """Frames that the segment begins with: uint8 (frames, height, width, 3)."""

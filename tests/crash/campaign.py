@@ -19,7 +19,8 @@ from pathlib import Path
 import torch
 
 from ursa_ray.executor import InProcessExecutor
-from ursa_ray.ledger import Run, Steps, open_store
+from ursa_ray.ledger import Commit, Run, Steps, open_store
+from ursa_ray.ledger.commit import Link
 from ursa_ray.plan import Plan
 from ursa_ray.prepare import prepare
 from ursa_ray.render import Listener, render
@@ -101,6 +102,7 @@ def main(folder: Path, num_kills: int, seed: int) -> None:
     plan, rng = prepare(folder / "film.yaml").plan, random.Random(seed)
     worker = Worker(WorkerOptions(plan.model, plan.weights_sha256, str(folder), **OPTIONS))
     torch.set_num_threads(1)
+    Commit("epoch", "").to_parquet(Link(0, "", 0, ""))  # now, not in every child: pyarrow loads pandas where it is
     forked(plan, worker, folder / "warm", 600)
     began = time.monotonic()
     assert not forked(plan, worker, folder / "undisturbed", 600)

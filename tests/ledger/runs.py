@@ -2,7 +2,7 @@
 
 
 def state(run):
-    return run.segments, run.last_film, run.plan_sha256, run.plan()
+    return run.segments, run.last_film, run.plan_sha256, run.takes, run.plan()
 
 
 def contents(folder):

@@ -119,17 +119,11 @@ def test_a_file_that_is_sent_in_parts_arrives_as_it_was(store):
         assert path.read_bytes() == content
 
 
-def test_a_file_named_by_its_content_is_sent_once_and_any_other_always(store, client):
-    put(client, store, f"media/{SHA256}.mkv", b"there")
-    put(client, store, "media/film.mp4", b"there")
-    with store.writing("media") as folder:
-        (folder / f"{SHA256}.mkv").write_bytes(b"equal")  # as long
-        (folder / "film.mp4").write_bytes(b"newer")
-    assert store.read(f"media/{SHA256}.mkv") == b"there"
-    assert store.read("media/film.mp4") == b"newer"
-    with store.writing("media") as folder:
-        (folder / f"{SHA256}.mkv").write_bytes(b"longer than a damaged one")
-    assert store.read(f"media/{SHA256}.mkv") == b"longer than a damaged one"
+def test_what_is_made_again_takes_the_place_of_what_was_damaged(store, client):
+    put(client, store, f"assets/{SHA256}", b"wrong")
+    with store.writing("assets") as folder:
+        (folder / SHA256).write_bytes(b"right")  # as long
+    assert store.read(f"assets/{SHA256}") == b"right"
 
 
 def test_a_prefix_of_something_else_is_refused_and_untouched(store, client):

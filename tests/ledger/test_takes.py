@@ -11,6 +11,7 @@ from tests.ledger.test_crashes import Crash, stop_at
 from tests.plan.boards import plan_of
 from ursa_ray.errors import LeaseError
 from ursa_ray.ledger import Commit, Run
+from ursa_ray.ledger import run as run_module
 from ursa_ray.ledger.commit import SCHEMA, Link
 from ursa_ray.ledger.sealed import seal
 from ursa_ray.plan import with_takes
@@ -43,6 +44,15 @@ def test_takes_of_what_a_plan_does_without_stay_for_when_it_comes_back(run, firs
     run.begin(with_takes(first, {"s0[1]": 2, "s1[0]": 1}))
     run.begin(with_takes(plan_of({"frames": 20}), run.takes))
     assert run.takes == Run.open(run.store.folder).takes == {"s0[1]": 2, "s1[0]": 1}
+
+
+def test_takes_outlast_a_snapshot(run, first, monkeypatch):
+    monkeypatch.setattr(run_module, "COMPACT_AT", 1)
+    run.begin(with_takes(first, {"s0[1]": 2}))
+    with run.locked():
+        pass
+    assert run.store.names("log") == []
+    assert run.takes == Run.open(run.store.folder).takes == {"s0[1]": 2}
 
 
 def test_a_plan_made_before_a_later_take_is_refused_and_writes_nothing(run, first):

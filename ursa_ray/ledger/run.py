@@ -170,6 +170,7 @@ class Run:
         if survey.is_all:
             self.segments.clear()
             self.last_film = self.plan_sha256 = None
+            self.takes = {}
         for commit in survey.commits:
             self._take(commit)
 
@@ -186,6 +187,6 @@ class Run:
 
     def _commits(self) -> list[Commit]:
         """What all entries so far come to."""
-        plans = [] if self.plan_sha256 is None else [Commit("plan", self.plan_sha256)]
+        plans = [] if self.plan_sha256 is None else [Commit("plan", self.plan_sha256, takes=self.takes)]
         films = [] if self.last_film is None else [self.last_film]
         return [*plans, *self.segments.values(), *films]

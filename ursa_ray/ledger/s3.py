@@ -1,6 +1,5 @@
 """A run in an S3 bucket, under a prefix."""
 
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,7 +15,6 @@ from ursa_ray.ledger.lease import LIFE_S, Lease
 
 SCHEME = "s3://"
 LEASE = "LEASE"
-NAMED_BY_CONTENT = re.compile(r"[0-9a-f]{64}(\.\w+)?")
 
 # A put or read of a log entry (66 KB) or a lease; see LIFE_S.
 ENTRY_TIMEOUT_S = 10.0
@@ -126,8 +124,6 @@ class S3Store:
 
     def _upload(self, path: Path, name: str) -> None:
         """An object appears when its last byte has arrived, also one that is sent in parts."""
-        if NAMED_BY_CONTENT.fullmatch(path.name) and self._size(name) == path.stat().st_size:
-            return
         with os_errors(self._where(name)):
             self._client.upload_file(str(path), self._bucket.name, self._key(name))
 

@@ -61,8 +61,8 @@ class Segment:
     Attributes:
         key: hash of everything that decides the codes; "" before `with_key`.
         shot, index: which segment of which shot.
-        shown: the segment's frames that the film shows; those before repeat what conditioned it.
-        film: where in the film they are.
+        shown: the segment's frames that are new; those before repeat what conditioned it.
+        film: where in the film they are. The cut may lie a few frames earlier (`Plan.cut`).
         flops: work of the denoising steps.
         take: how often it was taken again, with another seed each time.
     """
