@@ -108,7 +108,7 @@ def main(folder: Path, num_kills: int, seed: int) -> None:
     assert not forked(plan, worker, folder / "undisturbed", 600)
     undisturbed_s = time.monotonic() - began
     # Most kills hit a render that goes on with a film: it takes part of the time.
-    longest_s, films, killed = undisturbed_s / 3, [], Counter()
+    longest_s, films, killed = undisturbed_s * 0.6, [], Counter()
     while killed.total() < num_kills:
         film = folder / str(len(films))
         films.append(film.name)
