@@ -33,3 +33,17 @@ def isolated(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def goldens() -> Path:
     return GOLDENS
+
+
+@pytest.fixture
+def run_command(capsys):
+    """Run a command of `ursa-ray` in this process; its exit code, standard output and standard error."""
+    from ursa_ray.cli import main  # after the hook
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as leaving:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return leaving.value.code or 0, printed.out, printed.err
+
+    return run

@@ -13,23 +13,10 @@ from PIL import Image
 from tests.storyboards import TWO_SHOTS, write
 from ursa_ray import errors
 from ursa_ray.checkpoint.hub import TINY
-from ursa_ray.cli import EXIT_CODES, INTERRUPTED, main
+from ursa_ray.cli import EXIT_CODES, INTERRUPTED
 from ursa_ray.media import probe
 
 STORYBOARDS = Path(__file__).parent.parent / "storyboards"
-
-
-@pytest.fixture
-def run_command(capsys):
-    """Run a command in this process; its exit code, standard output and standard error."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as leaving:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return leaving.value.code or 0, printed.out, printed.err
-
-    return run
 
 
 def last_line(output):

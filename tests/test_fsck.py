@@ -15,7 +15,6 @@ from tests.ledger.damage import flip
 from tests.ledger.finished import finish
 from tests.ledger.runs import contents, state
 from ursa_ray import fsck
-from ursa_ray.cli import main
 from ursa_ray.errors import LedgerError, MediaError, OptionError
 from ursa_ray.fsck import examine
 from ursa_ray.ledger import Run, Steps, open_store
@@ -56,17 +55,6 @@ def run(originals, tmp_path):
 def compacted(originals, tmp_path):
     shutil.copytree(originals / "snap", tmp_path / "compacted")
     return tmp_path / "compacted"
-
-
-@pytest.fixture
-def command(capsys):
-    def run(*arguments):
-        with pytest.raises(SystemExit) as leaving:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return leaving.value.code or 0, printed.out, printed.err
-
-    return run
 
 
 def find(folder):
@@ -210,17 +198,17 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         find(tmp_path)
 
 
-def test_the_command_says_that_all_is_whole(run, command):
-    assert command("fsck", run)[:2] == (0, f"{run}: everything is whole\n")
+def test_the_command_says_that_all_is_whole(run, run_command):
+    assert run_command("fsck", run)[:2] == (0, f"{run}: everything is whole\n")
 
 
-def test_the_command_ends_with_4_for_what_no_render_would_mend(run, command):
+def test_the_command_ends_with_4_for_what_no_render_would_mend(run, run_command):
     cut(run / "film.mp4")
-    code, out, _ = command("fsck", run)
+    code, out, _ = run_command("fsck", run)
     assert (code, len(out.splitlines())) == (0, 1)
     assert out.startswith(f"{run}/film.mp4: is damaged")
     cut(run / "log" / f"{2:020}.parquet")
-    code, out, _ = command("fsck", run, "--json")
+    code, out, _ = run_command("fsck", run, "--json")
     assert code == 4
     found = json.loads(out.splitlines()[-1])
     assert found["run"] == str(run)
@@ -228,20 +216,20 @@ def test_the_command_ends_with_4_for_what_no_render_would_mend(run, command):
     assert [finding["mended_by_render"] for finding in found["findings"]] == [False, True]
 
 
-def test_the_command_that_is_advised_mends_the_log(run, command):
+def test_the_command_that_is_advised_mends_the_log(run, run_command):
     lost = Run.open(run)
     cut(run / "log" / f"{2:020}.parquet")
     (finding,) = find(run)
     with pytest.raises(LedgerError, match="run `ursa-ray fsck`"):
         Run.open(run)
     _, _, advised = finding.fix.partition("ursa-ray fsck ")
-    assert command("fsck", *advised.split())[0] == 0
+    assert run_command("fsck", *advised.split())[0] == 0
     assert find(run) == []
     assert len(lost.segments.keys() - Run.open(run).segments.keys()) == 1
 
 
-def test_the_command_refuses_to_pass_over_what_is_whole(run, command):
-    code, _, err = command("fsck", run, "--invalidate", "2")
+def test_the_command_refuses_to_pass_over_what_is_whole(run, run_command):
+    code, _, err = run_command("fsck", run, "--invalidate", "2")
     assert code == 2
     assert "is not to be invalidated" in err
 

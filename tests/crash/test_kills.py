@@ -74,6 +74,5 @@ def test_a_render_killed_at_any_instant_goes_on_to_the_same_film(tmp_path, num_k
         entries = Counter((entry.kind, entry.key) for entry in Log(Run.open(folder).store).read_new().commits)
         assert [num for (kind, _), num in entries.items() if kind == "segment"] == [1, 1, 1]
         assert not list((folder / "steps").glob("*"))
-    print(result)  # noqa: T201
     assert sum(result["killed"].values()) == num_kills
     assert min(result["killed"].get(phase, 0) for phase in ("make", "join")) > num_kills // 20

@@ -9,20 +9,8 @@ import pytest
 
 from tests.storyboards import TWO_CHAINS, TWO_SHOTS, write
 from tests.test_render import Interrupted, plan_of, render_into
-from ursa_ray.cli import main
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger import FILM, Run, open_store
-
-
-@pytest.fixture
-def run_command(capsys):
-    def run(*arguments):
-        with pytest.raises(SystemExit) as leaving:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return leaving.value.code or 0, printed.out, printed.err
-
-    return run
 
 
 def test_an_interrupted_render_in_a_bucket_goes_on_and_ends_with_the_bytes_of_one_in_a_folder(
