@@ -1,0 +1,59 @@
+"""The application that commands register with, and how it ends."""
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from ursa_ray import __version__
+from ursa_ray.cli.output import complain, say
+from ursa_ray.errors import UrsaRayError
+from ursa_ray.interrupt import INTERRUPTED, Interruptible
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 something of ours went wrong; 2 bad input; "
+    "3 some shots failed, the rest is committed; 4 the run is damaged; "
+    "5 the film could not be encoded; 6 no replica could be had; 7 another render works on the run; "
+    "130 interrupted (Ctrl-C or SIGTERM), what is committed is safe."
+)
+
+app = typer.Typer(
+    help="Turn a storyboard into a long film with the text-to-video model URSA.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def about(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        say(__version__)
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit the process with its code."""
+    with Interruptible() as interrupted:
+        try:
+            app(arguments)
+        except BaseException as leaving:
+            code = leaving.code if isinstance(leaving, SystemExit) else None
+            is_done = isinstance(leaving, SystemExit) and not code
+            # Whatever error it is by now: ffmpeg and Ray may have heard of it too.
+            if code == INTERRUPTED or (interrupted.happened and not is_done):
+                complain("interrupted; what is committed is safe, render again to go on")
+                sys.exit(INTERRUPTED)
+            _leave(leaving)
+
+
+def _leave(leaving: BaseException) -> NoReturn:
+    match leaving:
+        case UrsaRayError():
+            complain(str(leaving))
+            sys.exit(leaving.exit_code)
+        case OSError():  # a full disk, a folder that must not be written
+            complain(str(leaving))
+            sys.exit(UrsaRayError.exit_code)
+    raise leaving
