@@ -14,9 +14,10 @@ from tests.test_render import Interrupted, executor_for, frames_of
 from ursa_ray.cli import main
 from ursa_ray.errors import UrsaRayError
 from ursa_ray.ledger import Run
+from ursa_ray.listener import Listener
 from ursa_ray.plan import with_takes
 from ursa_ray.prepare import prepare
-from ursa_ray.render import Listener, render
+from ursa_ray.render import render
 
 # Segments have 17 frames of which 5 repeat others: dawn is 17 + 7 frames, dusk 12 + 2, night 9.
 BOARD = """\
@@ -240,7 +241,7 @@ def test_a_render_is_looked_at_while_it_works_and_not_disturbed(film):
     seen = []
 
     class Onlooker(Listener):
-        def start(self, segment):
+        def start(self, segment, place):
             before = contents(film.run)
             seen.append((film.plan()["num_new"], film.command("status", film.run, "--json")[1]["num_committed"]))
             assert contents(film.run) == before

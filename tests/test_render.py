@@ -11,13 +11,16 @@ import torch
 from PIL import Image
 
 from tests.storyboards import FROM_IMAGE, TWO_CHAINS, TWO_SHOTS, write
+from ursa_ray.director import Director
 from ursa_ray.errors import AssetError, LedgerError, LostError, MediaError, RenderError
+from ursa_ray.executor import Failed, InProcessExecutor
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger import Run
+from ursa_ray.listener import Listener
 from ursa_ray.media import probe, read_mezzanine
 from ursa_ray.model import Ursa
 from ursa_ray.prepare import prepare
-from ursa_ray.render import Director, Failed, InProcessExecutor, Listener, render
+from ursa_ray.render import render
 from ursa_ray.schedule import Place
 from ursa_ray.work import Done, Step, WorkerOptions
 
@@ -49,15 +52,15 @@ class Unlucky(InProcessExecutor):
         self.request = None
 
     def submit(self, request):
-        self.request = request
-        return super().submit(request)
+        self.request, self.place = request, super().submit(request)
+        return self.place
 
-    def next_event(self):
+    def next_event(self, timeout_s):
         if self.request.segment.shot == self.shot and self.num_left > 0:
             self.num_left -= 1
             self._running = self._worker = None
-            return Failed(self.request.segment.key, self.error)
-        return super().next_event()
+            return self.place, Failed(self.request.segment.key, self.error)
+        return super().next_event(timeout_s)
 
 
 class Interrupted(InProcessExecutor):
@@ -67,12 +70,12 @@ class Interrupted(InProcessExecutor):
         super().__init__(options)
         self.num_left = after
 
-    def next_event(self):
-        event = super().next_event()
+    def next_event(self, timeout_s):
+        place, event = super().next_event(timeout_s)
         self.num_left -= isinstance(event, Done)
         if self.num_left < 0:
             raise KeyboardInterrupt
-        return event
+        return place, event
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +196,7 @@ def test_a_second_render_of_a_run_is_refused_while_the_first_works(tmp_path):
     plan = plan_of(tmp_path)
 
     class Intruder(Listener):
-        def start(self, segment):
+        def start(self, segment, place):
             with pytest.raises(LedgerError, match=rf"another render works on this run \(process {os.getpid()} on"):
                 render_into(tmp_path / "run", plan)
 
@@ -232,7 +235,7 @@ def test_the_longest_chain_begins_first(tmp_path):
         def __init__(self):
             self.begun = []
 
-        def start(self, segment):
+        def start(self, segment, place):
             self.begun.append(segment.name)
 
     plan, order = plan_of(tmp_path, TWO_CHAINS), Order()
@@ -292,24 +295,25 @@ def test_damaged_frames_are_named_with_what_to_do(tmp_path):
 class Fickle(InProcessExecutor):
     """Does something else than it should at the first events of "dusk"."""
 
-    def __init__(self, options, events):
+    def __init__(self, options, clock, events):
         super().__init__(options)
         self.events, self.replaced, self.replicas, self.shot = list(events), [], [], None
 
     def submit(self, request):
         self.shot = request.segment.shot
-        self.replicas.append(super().submit(request).replica)
-        return Place(self.replicas[-1], "here")
+        place = super().submit(request)
+        self.replicas.append(place.replica)
+        return place
 
     def replace(self, place):
         self.replaced.append(place.replica)
         super().replace(place)
 
-    def next_event(self):
-        event = super().next_event()
+    def next_event(self, timeout_s):
+        place, event = super().next_event(timeout_s)
         if self.shot == "dusk" and self.events and isinstance(event, Done):
-            return self.events.pop(0)(event)
-        return event
+            return place, self.events.pop(0)(event)
+        return place, event
 
 
 WRONG = {
@@ -321,19 +325,32 @@ WRONG = {
 }
 
 
-def render_with(folder, executor_kind, pause=lambda _: None, **options):
-    plan = plan_of(folder)
-    run = Run.create(folder / "run")
-    executor = executor_for(plan, run, executor_kind, **options)
+class Hours:
+    """A clock for which waiting takes no time; `waits` are the seconds for which nothing ran."""
+
+    def __init__(self):
+        self.now_s, self.waits = 0.0, []
+
+    def __call__(self):
+        return self.now_s
+
+    def wait(self, seconds):
+        self.now_s += seconds
+        self.waits.append(seconds)
+
+
+def direct(folder, executor_kind, clock, listener=None, board=TWO_SHOTS, **options):
+    plan, run = plan_of(folder, board), Run.create(folder / "run")
+    executor = executor_for(plan, run, executor_kind, clock=clock, **options)
     with run.locked():
         run.begin(plan)
-        Director(plan, run, executor, Listener(), pause).make_segments()
-    return plan, run, executor
+        Director(plan, run, executor, listener or Listener(), clock).make_segments()
+    return run, executor
 
 
 @pytest.mark.parametrize("what", WRONG)
 def test_wrong_output_costs_an_attempt_and_the_replica(undisturbed, tmp_path, what):
-    _, run, executor = render_with(tmp_path, Fickle, events=[WRONG[what]] * 2)
+    run, executor = direct(tmp_path, Fickle, Hours(), events=[WRONG[what]] * 2)
     good = Run.open(Path(undisturbed.film).parent)
     assert {key: commit.codes for key, commit in run.segments.items()} == {
         key: commit.codes for key, commit in good.segments.items()
@@ -346,47 +363,88 @@ def test_wrong_output_costs_an_attempt_and_the_replica(undisturbed, tmp_path, wh
 
 def test_wrong_output_without_end_fails_the_segment(tmp_path):
     with pytest.raises(RenderError, match=r"dusk\[0\]: failed 3 times, .* code 65535 came back; expected 0 to"):
-        render_with(tmp_path, Fickle, events=[WRONG["codes out of range"]] * 3)
+        direct(tmp_path, Fickle, Hours(), events=[WRONG["codes out of range"]] * 3)
 
 
 def lost(done):
     return Failed(done.key, LostError("the node was preempted"))
 
 
-def test_lost_replicas_cost_nothing_but_time(tmp_path):
-    waited = []
-    _, run, _ = render_with(tmp_path, Fickle, waited.append, events=[lost] * 9)
+def test_lost_replicas_cost_nothing(tmp_path):
+    run, _ = direct(tmp_path, Fickle, Hours(), events=[lost] * 9)
     assert len(run.segments) == 4
-    # Steps are made in between, or kept and gone on from.
-    assert waited[0] == 0 and len(waited) == 9
 
 
 class Vanishing(InProcessExecutor):
     """Whatever it is given, its replica is gone."""
 
+    def __init__(self, options, clock):
+        super().__init__(options)
+        self.key, self.clock = None, clock
+
     def submit(self, request):
         self.key = request.segment.key
         return Place("r", "n")
 
-    def next_event(self):
-        return Failed(self.key, LostError("gone"))
+    def next_event(self, timeout_s):
+        if self.key is None:
+            self.clock.wait(timeout_s)
+            return None
+        key, self.key = self.key, None
+        return Place("r", "n"), Failed(key, LostError("gone"))
 
 
 def test_replicas_that_always_vanish_end_the_render_after_minutes_of_waiting(tmp_path):
-    waited = []
+    clock = Hours()
     with pytest.raises(RenderError, match=r"dawn\[0\]: lost 10 replicas in a row without a step"):
-        render_with(tmp_path, Vanishing, waited.append)
-    assert waited == [0, 1, 2, 4, 8, 16, 32, 60, 60]
+        direct(tmp_path, Vanishing, clock)
+    assert clock.now_s == 0 + 1 + 2 + 4 + 8 + 16 + 32 + 60 + 60
+
+
+def test_while_one_segment_waits_after_losses_others_are_made(tmp_path):
+    class Unsteady(InProcessExecutor):
+        """Loses "left" five times in a row, so that it waits for 15 s in all."""
+
+        num_left = 5
+
+        def __init__(self, options, clock):
+            super().__init__(options)
+            self.clock = clock
+
+        def submit(self, request):
+            self.place, self.key = super().submit(request), request.segment.key
+            self.is_lost = request.segment.name == "left[0]" and self.num_left > 0
+            return self.place
+
+        def next_event(self, timeout_s):
+            if self._running is None:
+                return self.clock.wait(timeout_s)
+            if self.is_lost:
+                self.num_left -= 1
+                self._running = None
+                return self.place, Failed(self.key, LostError("gone"))
+            return super().next_event(timeout_s)
+
+    class Order(Listener):
+        def __init__(self):
+            self.committed = []
+
+        def finish(self, segment, place, seconds):
+            self.committed.append(segment.shot)
+
+    order = Order()
+    direct(tmp_path, Unsteady, Hours(), order, TWO_CHAINS)
+    assert order.committed == ["right"] * 3 + ["left"] * 2 + ["after"]
 
 
 def test_what_has_arrived_is_committed_when_a_render_is_interrupted(tmp_path):
     class Interrupted(InProcessExecutor):
-        def next_event(self):
-            event = super().next_event()
+        def next_event(self, timeout_s):
+            place, event = super().next_event(timeout_s)
             if isinstance(event, Done):
-                self.kept = event
+                self.kept = place, event
                 raise KeyboardInterrupt
-            return event
+            return place, event
 
         def arrived(self):
             return [self.kept]
@@ -406,9 +464,9 @@ def test_nodes_that_fail_are_blocked(tmp_path):
             self.blocked += (node,)
 
     class Three(Blocking):
-        def next_event(self):
+        def next_event(self, timeout_s):
             self.shot = self.request.segment.shot
-            return super().next_event()
+            return super().next_event(timeout_s)
 
     board = TWO_CHAINS + "  - {id: more, prompt: a red square rests, frames: 9}\n"
     plan, run = plan_of(tmp_path, board), Run.create(tmp_path / "run")

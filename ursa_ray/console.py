@@ -7,12 +7,38 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ursa_ray.listener import Listener
 from ursa_ray.plan import Plan, Segment
-from ursa_ray.render import Listener
+from ursa_ray.schedule import BlockNode, Place
 from ursa_ray.summary import format_time
 
 # Plain lines about the steps of a segment come at most this often.
 LINE_EVERY_S = 10.0
+
+
+class Words(Listener):
+    """Says in a line each what is out of the ordinary."""
+
+    def fail(self, segment: Segment, place: Place, error: Exception, again: bool) -> None:
+        self._say(f"{segment.name} failed, {'trying again' if again else 'given up'}: {error}")
+
+    def late(self, segment: Segment, place: Place, seconds: float) -> None:
+        self._say(f"{segment.name} takes far longer than others, {seconds:.0f} s by now, on {_named(place)}")
+
+    def leave(self, place: Place) -> None:
+        self._say(f"{_named(place)} is about to be taken; it gets nothing new")
+
+    def hold(self, place: Place, reason: str) -> None:
+        self._say(f"{_named(place)} gets no work: {reason}")
+
+    def block(self, blocked: BlockNode) -> None:
+        self._say(f"node {blocked.node} gets no more work: {blocked.reason}")
+
+    def join(self, plan: Plan) -> None:
+        self._say(f"joining {plan.num_frames} frames")
+
+    def _say(self, words: str) -> None:
+        raise NotImplementedError
 
 
 def listener() -> "Lines | Bars":
@@ -21,7 +47,7 @@ def listener() -> "Lines | Bars":
     return Bars(console) if console.is_terminal else Lines()
 
 
-class Lines(Listener):
+class Lines(Words):
     """One line for what begins, ends or fails, and now and then for the steps in between."""
 
     def __enter__(self) -> Self:
@@ -35,7 +61,7 @@ class Lines(Listener):
         reused = f", {num_reused} already committed" if num_reused else ""
         self._say(f"{plan.num_segments} segments, {plan.num_frames} frames{reused}")
 
-    def start(self, segment: Segment) -> None:
+    def start(self, segment: Segment, place: Place) -> None:
         self._say(f"{segment.name} begins")
 
     def step(self, segment: Segment, done: int, total: int) -> None:
@@ -43,22 +69,16 @@ class Lines(Listener):
         if monotonic() - self._said > LINE_EVERY_S:
             self._say(f"{segment.name} step {done} of {total}, {self._pace.left()}")
 
-    def finish(self, segment: Segment, seconds: float) -> None:
+    def finish(self, segment: Segment, place: Place, seconds: float) -> None:
         self._pace.finish(segment)
         self._say(f"{segment.name} committed after {seconds:.1f} s, {self._pace.left()}")
-
-    def fail(self, segment: Segment, error: Exception, again: bool) -> None:
-        self._say(f"{segment.name} failed, {'trying again' if again else 'given up'}: {error}")
-
-    def join(self, plan: Plan) -> None:
-        self._say(f"joining {plan.num_frames} frames")
 
     def _say(self, words: str) -> None:
         self._said = monotonic()
         print(words, file=sys.stderr, flush=True)  # noqa: T201
 
 
-class Bars(Listener):
+class Bars(Words):
     """A bar for the film and one for every shot that is being made."""
 
     def __init__(self, console: Console):
@@ -85,7 +105,7 @@ class Bars(Listener):
         reused = total * num_reused // plan.num_segments
         self._film = self._progress.add_task("film (steps)", total=total, completed=reused)
 
-    def start(self, segment: Segment) -> None:
+    def start(self, segment: Segment, place: Place) -> None:
         if segment.shot not in self._shots:
             of_shot = self._of_shot[segment.shot]
             total = sum(other.steps for other in of_shot)
@@ -99,19 +119,19 @@ class Bars(Listener):
         self._progress.advance(self._film, advance)
         self._progress.advance(self._shots[segment.shot], advance)
 
-    def finish(self, segment: Segment, seconds: float) -> None:
+    def finish(self, segment: Segment, place: Place, seconds: float) -> None:
         of_shot = self._of_shot[segment.shot]
         if segment is of_shot[-1]:
             self._progress.update(self._shots[segment.shot], visible=False)
 
-    def fail(self, segment: Segment, error: Exception, again: bool) -> None:
+    def fail(self, segment: Segment, place: Place, error: Exception, again: bool) -> None:
         # What was counted of it is done again, or never.
         self._progress.advance(self._film, -self._steps[segment.key])
         self._progress.advance(self._shots[segment.shot], -self._steps[segment.key])
-        self._progress.console.print(f"{segment.name} failed, {'trying again' if again else 'given up'}: {error}")
+        super().fail(segment, place, error, again)
 
-    def join(self, plan: Plan) -> None:
-        self._progress.console.print(f"joining {plan.num_frames} frames")
+    def _say(self, words: str) -> None:
+        self._progress.console.print(words)
 
 
 class Pace:
@@ -136,3 +156,8 @@ class Pace:
             return "time left unknown"
         seconds = max(0.0, (self._left - done) * (monotonic() - self._began) / done)
         return f"{format_time(seconds)} left"
+
+
+def _named(place: Place) -> str:
+    """Ray's ids are long; their beginnings tell them apart."""
+    return f"replica {place.replica[:12]} on node {place.node[:12]}"

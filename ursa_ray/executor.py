@@ -4,17 +4,18 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from socket import gethostname
+from time import sleep
 from typing import Protocol, Self
 
 from ursa_ray.errors import InputError, UrsaRayError
 from ursa_ray.model import choose_device
-from ursa_ray.schedule import Place
+from ursa_ray.schedule import Demand, Place
 from ursa_ray.work import Done, Request, Step, Worker, WorkerOptions
 
 
 @dataclass(frozen=True)
 class Failed:
-    """An attempt failed; unless by an `InputError`, its replica is gone and a fresh one takes its place.
+    """An attempt failed; unless by an `InputError`, its replica is gone.
 
     The error says what it costs: a `LostError` nothing, any other an attempt.
     """
@@ -23,7 +24,19 @@ class Failed:
     error: Exception
 
 
-Event = Step | Done | Failed
+@dataclass(frozen=True)
+class Leaving:
+    """The replica's node is about to be taken; it works on, but gets nothing new."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A replica is kept from all work, and so is the card that it holds."""
+
+    reason: str
+
+
+Event = Step | Done | Failed | Leaving | Held
 
 
 class Executor(Protocol):
@@ -37,24 +50,31 @@ class Executor(Protocol):
     def num_idle(self) -> int: ...
 
     @property
+    def num_starting(self) -> int: ...
+
+    @property
     def num_nodes(self) -> int:
         """Nodes that replicas can be on, without the blocked ones."""
+        ...
+
+    def scale(self, demand: Demand) -> None:
+        """Have as many replicas as this calls for: ask for those that lack, let idle ones go."""
         ...
 
     def submit(self, request: Request) -> Place:
         """Give a segment to an idle replica; which one."""
         ...
 
-    def next_event(self) -> Event | None:
-        """Wait for something to happen to what was submitted; None if it is only that a replica became idle."""
+    def next_event(self, timeout_s: float) -> tuple[Place, Event] | None:
+        """Wait for something to happen, and to which replica; None if it is only that one became idle, or nothing."""
         ...
 
-    def arrived(self) -> list[Done]:
+    def arrived(self) -> list[tuple[Place, Done]]:
         """Segments that are finished already, without waiting for any: the last that is asked of an executor."""
         ...
 
     def replace(self, place: Place) -> None:
-        """Let go of a replica that made something wrong, with what it is making, and start a fresh one."""
+        """Let go of a replica, with what it is making; if it is still called for, a fresh one takes its place."""
         ...
 
     def block(self, node: str) -> None:
@@ -66,13 +86,14 @@ class InProcessExecutor:
     """One replica in this process, loaded when the first segment is submitted and again after it has failed."""
 
     num_nodes = 1
+    num_starting = 0
 
     def __init__(self, options: WorkerOptions):
         choose_device(options.device)
         self._options = options
         self._worker: Worker | None = None
         self._num_workers = 0
-        self._running: tuple[str, Iterator[Step | Done]] | None = None
+        self._running: tuple[Place, str, Iterator[Step | Done]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -84,15 +105,21 @@ class InProcessExecutor:
     def num_idle(self) -> int:
         return 1 if self._running is None else 0
 
+    def scale(self, demand: Demand) -> None:
+        """One it is."""
+
     def submit(self, request: Request) -> Place:
         if self._worker is None:
             self._num_workers += 1
-        self._running = (request.segment.key, self._run(request))
-        return Place(f"process {os.getpid()}, model {self._num_workers}", gethostname())
+        place = Place(f"process {os.getpid()}, model {self._num_workers}", gethostname())
+        self._running = (place, request.segment.key, self._run(request))
+        return place
 
-    def next_event(self) -> Event:
-        assert self._running is not None
-        key, progress = self._running
+    def next_event(self, timeout_s: float) -> tuple[Place, Event] | None:
+        if self._running is None:
+            sleep(timeout_s)
+            return None
+        place, key, progress = self._running
         try:
             event = next(progress)
         except (UrsaRayError, RuntimeError, OSError, MemoryError) as error:  # torch: a full GPU is a RuntimeError
@@ -101,9 +128,9 @@ class InProcessExecutor:
                 self._worker = None  # whatever it met may have left the device broken
         if not isinstance(event, Step):
             self._running = None
-        return event
+        return place, event
 
-    def arrived(self) -> list[Done]:
+    def arrived(self) -> list[tuple[Place, Done]]:
         return []
 
     def replace(self, place: Place) -> None:

@@ -21,9 +21,10 @@ import torch
 from ursa_ray.executor import InProcessExecutor
 from ursa_ray.ledger import Commit, Run, Steps, open_store
 from ursa_ray.ledger.commit import Link
+from ursa_ray.listener import Listener
 from ursa_ray.plan import Plan
 from ursa_ray.prepare import prepare
-from ursa_ray.render import Listener, render
+from ursa_ray.render import render
 from ursa_ray.work import Request, Worker, WorkerOptions
 
 OPTIONS = {"device": "cpu", "num_threads": 1}
@@ -39,7 +40,7 @@ class Oracle(Listener):
     def say(self, *words: object) -> None:
         os.write(self._file, (" ".join(map(str, words)) + "\n").encode())
 
-    def finish(self, segment, seconds):
+    def finish(self, segment, place, seconds):
         self.say("committed", segment.name)
 
 

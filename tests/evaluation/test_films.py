@@ -3,11 +3,12 @@ from PIL import Image
 
 from ursa_ray.checkpoint import open_checkpoint
 from ursa_ray.evaluation.films import Take, chain_frames, cut, make_segments, plan_take
+from ursa_ray.executor import InProcessExecutor
 from ursa_ray.export import ExportOptions, export
 from ursa_ray.ledger import Run
 from ursa_ray.media import CODECS
 from ursa_ray.model import Ursa
-from ursa_ray.render import InProcessExecutor, render
+from ursa_ray.render import render
 from ursa_ray.training.captions import canonical_caption
 from ursa_ray.training.world import Scene
 from ursa_ray.work import WorkerOptions

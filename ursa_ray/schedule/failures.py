@@ -24,10 +24,11 @@ MAX_WAIT_S = 60.0
 
 @dataclass(frozen=True)
 class Place:
-    """The replica that works on a segment and the node that it is on; no replica ever gets the name of another."""
+    """A replica, the node that it is on, and what kind of device it has; no replica ever gets the name of another."""
 
     replica: str
     node: str
+    device: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,23 +8,44 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ursa_ray.schedule.failures import Action, BlockNode, Failure, GiveUp, after_failure, node_to_block
+from ursa_ray.schedule.demand import Demand
+from ursa_ray.schedule.failures import (
+    Action,
+    BlockNode,
+    Failure,
+    GiveUp,
+    Place,
+    Requeue,
+    after_failure,
+    node_to_block,
+)
+from ursa_ray.schedule.stragglers import Pace
 
 
 @dataclass(frozen=True)
 class Job:
-    """`remaining` is the cost of the longest chain that starts here, in any unit that all jobs share."""
+    """`cost` of the job, and `remaining` of the longest chain that starts here, in any unit that all jobs share."""
 
     key: str
     after: str | None
     remaining: float
+    cost: float = 0.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A replica's work on a job since `began`."""
+
+    key: str
+    began: float
 
 
 class Schedule:
-    """The state of a render, moved on by `next`, `step`, `finish` and `fail`.
+    """The state of a render, moved on by what happens to it; `now` is in seconds of any clock that all calls share.
 
-    A job waits for the one that it comes `after`, if that is among the jobs; otherwise it is ready. `failures` are
-    the jobs that were given up and why, `attempts` all that failed of each job.
+    A job waits for the one that it comes `after`, if that is among the jobs; otherwise it is ready. `running` are the
+    attempts by replica, two of a job at most. `failures` are the jobs that were given up and why, `attempts` all that
+    failed of each job, `in_vain` replicas that work on what another has finished.
     """
 
     def __init__(self, jobs: Iterable[Job]):
@@ -32,9 +53,15 @@ class Schedule:
         self._order = {key: number for number, key in enumerate(self._jobs)}
         self._children: defaultdict[str, list[Job]] = defaultdict(list)
         self._ready: list[tuple[float, int, str]] = []
+        self._waiting: list[tuple[float, str]] = []
+        self._num_running: Counter[str] = Counter()
         self._num_lost: Counter[str] = Counter()
+        self._pace = Pace()
+        self._to_be_doubled: dict[str, None] = {}
+        self._late: set[Place] = set()
         self._blocked: set[str] = set()
-        self.running: set[str] = set()
+        self.running: dict[Place, Attempt] = {}
+        self.in_vain: list[Place] = []
         self.failures: dict[str, str] = {}
         self.attempts: defaultdict[str, list[Failure]] = defaultdict(list)
         for job in self._jobs.values():
@@ -42,44 +69,71 @@ class Schedule:
                 self._children[job.after].append(job)
             else:
                 self._push(job)
-
-    @property
-    def num_ready(self) -> int:
-        return len(self._ready)
+        self._num_leaves = sum(key not in self._children for key in self._jobs)
 
     @property
     def is_over(self) -> bool:
         """Nothing runs and nothing can: the rest, if any, waits for what failed."""
-        return not self.running and not self._ready
+        return not self.running and not self._ready and not self._waiting
 
-    def next(self) -> str | None:
-        """Take the ready job with the longest remaining chain; ties go to the one that was given first."""
-        if not self._ready:
-            return None
-        *_, key = heapq.heappop(self._ready)
-        self.running.add(key)
-        return key
+    @property
+    def num_ready(self) -> int:
+        """Jobs that only lack a replica."""
+        return len(self._ready)
 
-    def finish(self, key: str) -> None:
-        self.running.remove(key)
-        for child in self._children.pop(key, ()):
+    @property
+    def demand(self) -> Demand:
+        """Chains that go on now, and all that are to come: in a forest no more can ever do so side by side."""
+        return Demand(len(self._ready) + len(self._waiting) + len(self._num_running), self._num_leaves)
+
+    @property
+    def wakes_at(self) -> float | None:
+        """When the first of the jobs that wait for better times is ready."""
+        return self._waiting[0][0] if self._waiting else None
+
+    def next(self, now: float) -> str | None:
+        """Take a job for an idle replica: the ready one with the longest remaining chain, ties as they were given.
+
+        Where none is ready, one whose replica is late or about to be lost is tried on this replica too: it costs
+        nothing.
+        """
+        while self._waiting and self._waiting[0][0] <= now:
+            self._push(self._jobs[heapq.heappop(self._waiting)[1]])
+        if self._ready:
+            return heapq.heappop(self._ready)[-1]
+        return self._to_be_doubled.popitem()[0] if self._to_be_doubled else None
+
+    def start(self, key: str, place: Place, now: float) -> None:
+        """The job that was taken is with this replica."""
+        self.running[place] = Attempt(key, now)
+        self._num_running[key] += 1
+
+    def step(self, place: Place) -> None:
+        """A running job gets on: what it lost before no longer counts."""
+        self._num_lost.pop(self.running[place].key, None)
+
+    def finish(self, place: Place, now: float) -> None:
+        attempt = self._stop(place)
+        self._pace.add(place.device, now - attempt.began, self._jobs[attempt.key].cost)
+        self._drop_others(attempt.key)
+        children = self._children.pop(attempt.key, ())
+        self._num_leaves -= not children
+        for child in children:
             self._push(child)
 
-    def step(self, key: str) -> None:
-        """A running job gets on: what it lost before no longer counts."""
-        self._num_lost.pop(key, None)
-
-    def fail(self, failure: Failure) -> Action:
+    def fail(self, place: Place, error: Exception, now: float, when: str = "") -> Action:
         """Take a failed attempt into account; a given-up job takes all that comes after it along."""
-        key = failure.key
-        self.running.remove(key)
+        key = self._stop(place).key
+        failure = Failure(key, error, place, when)
         self.attempts[key].append(failure)
         self._num_lost[key] = self._num_lost[key] + 1 if failure.is_blameless else 0
         action = after_failure(self.attempts[key], self._num_lost[key])
         if isinstance(action, GiveUp):
             self.failures[key] = action.reason
-        else:
-            self._push(self._jobs[key])
+            self._drop_others(key)
+            self._num_leaves -= self._num_leaves_after(key)
+        elif key not in self._num_running:
+            self._put_back(key, now, action.wait_s if isinstance(action, Requeue) else 0.0)
         return action
 
     def block(self, node: str, num_nodes: int) -> BlockNode | None:
@@ -91,6 +145,58 @@ class Schedule:
         if action is not None:
             self._blocked.add(node)
         return action
+
+    def late(self, now: float) -> list[Place]:
+        """Replicas whose job has come to take far longer than its peers; each is named once."""
+        late = [place for place, attempt in self.running.items() if self._is_late(place, attempt, now)]
+        self._late.update(late)
+        for place in late:
+            self._double(place)
+        return late
+
+    def leave(self, place: Place) -> None:
+        """A replica is about to be lost; its job may be tried on another meanwhile."""
+        if place in self.running:
+            self._double(place)
+
+    def _is_late(self, place: Place, attempt: Attempt, now: float) -> bool:
+        limit_s = self._pace.limit_s(place.device, self._jobs[attempt.key].cost)
+        return limit_s is not None and now - attempt.began > limit_s and place not in self._late
+
+    def _double(self, place: Place) -> None:
+        key = self.running[place].key
+        if self._num_running[key] == 1:
+            self._to_be_doubled[key] = None
+
+    def _stop(self, place: Place) -> Attempt:
+        attempt = self.running.pop(place)
+        self._late.discard(place)
+        self._num_running[attempt.key] -= 1
+        if not self._num_running[attempt.key]:
+            del self._num_running[attempt.key]
+            self._to_be_doubled.pop(attempt.key, None)
+        return attempt
+
+    def _put_back(self, key: str, now: float, wait_s: float) -> None:
+        if wait_s:
+            heapq.heappush(self._waiting, (now + wait_s, key))
+        else:
+            self._push(self._jobs[key])
+
+    def _drop_others(self, key: str) -> None:
+        if key not in self._num_running:
+            return
+        for place in [place for place, attempt in self.running.items() if attempt.key == key]:
+            self._stop(place)
+            self.in_vain.append(place)
+
+    def _num_leaves_after(self, key: str) -> int:
+        num, left = 0, [key]
+        while left:
+            children = self._children.get(left.pop(), ())
+            left += [child.key for child in children]
+            num += not children
+        return num
 
     def _push(self, job: Job) -> None:
         heapq.heappush(self._ready, (-job.remaining, self._order[job.key], job.key))

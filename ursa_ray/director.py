@@ -1,0 +1,176 @@
+"""The director: feeds ready segments to replicas and commits what returns.
+
+It decides with `schedule`, keeps what is done in the run, and leaves the work to an executor.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from time import monotonic
+from typing import Any
+
+from ursa_ray import __version__
+from ursa_ray.checkpoint import open_checkpoint
+from ursa_ray.errors import OutputError, RenderError
+from ursa_ray.executor import Event, Executor, Failed, Held, Leaving
+from ursa_ray.interrupt import uninterrupted
+from ursa_ray.ledger import Commit, Run
+from ursa_ray.listener import Listener, Load
+from ursa_ray.plan import Plan, Segment
+from ursa_ray.report import now, write_report
+from ursa_ray.returned import Expected, require_segment, require_step
+from ursa_ray.schedule import GiveUp, Job, Place, Schedule
+from ursa_ray.work import Done, Request, Step
+
+# What no event tells, a late replica among it, is looked at so often.
+LOOK_EVERY_S = 5.0
+
+
+class Director:
+    """Makes the missing segments of one plan; `clock` is in seconds."""
+
+    def __init__(
+        self, plan: Plan, run: Run, executor: Executor, listener: Listener, clock: Callable[[], float] = monotonic
+    ):
+        self._plan, self._run, self._executor, self._listener, self._clock = plan, run, executor, listener, clock
+        self._expected = Expected.of(open_checkpoint(plan.model))
+        self._schedule = Schedule(_jobs(plan, run))
+        self._looked = clock()
+
+    def make_segments(self) -> None:
+        try:
+            while not self._schedule.is_over:
+                self._dispatch()
+                event = self._executor.next_event(self._patience_s())
+                if event is not None:
+                    self._take(*event)
+                self._look_for_late_ones()
+        except KeyboardInterrupt:
+            for place, done in self._executor.arrived():
+                self._take(place, done)
+            raise
+        if self._schedule.failures:
+            raise _failure(self._plan, self._run, write_report(self._plan, self._run, self._schedule))
+
+    def _dispatch(self) -> None:
+        """Give idle replicas what there is to do."""
+        schedule, executor = self._schedule, self._executor
+        executor.scale(schedule.demand)
+        while executor.num_idle and (key := schedule.next(self._clock())) is not None:
+            segment = self._plan.by_key[key]
+            place = executor.submit(_request(self._plan, self._run, segment))
+            schedule.start(key, place, self._clock())
+            self._listener.start(segment, place)
+        self._listener.load(Load(schedule.num_ready, len(schedule.running), executor.num_idle, executor.num_starting))
+
+    def _patience_s(self) -> float:
+        wakes_at = self._schedule.wakes_at
+        return LOOK_EVERY_S if wakes_at is None else min(LOOK_EVERY_S, max(0.0, wakes_at - self._clock()))
+
+    def _take(self, place: Place, event: Event) -> None:
+        match event:
+            case Leaving():
+                self._schedule.leave(place)
+                self._listener.leave(place)
+            case Held():
+                self._listener.hold(place, event.reason)
+            case Failed():
+                self._fail(place, event.error)
+            case Step() | Done():
+                try:
+                    self._take_work(place, event)
+                except OutputError as error:
+                    self._executor.replace(place)
+                    self._fail(place, error)
+        while self._schedule.in_vain:
+            self._executor.replace(self._schedule.in_vain.pop())
+
+    def _take_work(self, place: Place, event: Step | Done) -> None:
+        segment = self._plan.by_key[self._schedule.running[place].key]
+        match event:
+            case Step():
+                require_step(event, segment)
+                self._schedule.step(place)
+                self._listener.step(segment, event.done, event.total)
+            case Done():
+                require_segment(event, segment, self._expected)
+                _commit(self._run, segment, event)
+                self._schedule.finish(place, self._clock())
+                self._listener.finish(segment, place, event.seconds)
+
+    def _fail(self, place: Place, error: Exception) -> None:
+        segment = self._plan.by_key[self._schedule.running[place].key]
+        if isinstance(error, OutputError):
+            self._run.steps.clear(segment.key)  # the steps before are as doubtful
+        action = self._schedule.fail(place, error, self._clock(), now())
+        self._listener.fail(segment, place, error, not isinstance(action, GiveUp))
+        blocked = self._schedule.block(place.node, self._executor.num_nodes)
+        if blocked is not None:
+            self._executor.block(place.node)
+            self._listener.block(blocked)
+
+    def _look_for_late_ones(self) -> None:
+        if self._clock() - self._looked < LOOK_EVERY_S:
+            return
+        self._looked = self._clock()
+        for place in self._schedule.late(self._looked):
+            attempt = self._schedule.running[place]
+            self._listener.late(self._plan.by_key[attempt.key], place, self._looked - attempt.began)
+
+
+def _jobs(plan: Plan, run: Run) -> list[Job]:
+    """Segments to generate, and committed ones whose frames are gone and must be decoded again."""
+    jobs, framed = [], run.framed()
+    for segment in plan.segments:
+        if segment.key not in run.segments:
+            parent = None if segment.parent in run.segments else segment.parent
+            jobs.append(Job(segment.key, parent, plan.chain[segment.key][1], segment.flops))
+        elif segment.key not in framed:
+            jobs.append(Job(segment.key, after=None, remaining=0.0))
+    return jobs
+
+
+def _request(plan: Plan, run: Run, segment: Segment) -> Request:
+    if segment.key in run.segments:
+        return Request(segment, plan.fps, codes=run.segments[segment.key].array())
+    parent = segment.parent
+    return Request(segment, plan.fps, parent_codes=None if parent is None else run.segments[parent].array())
+
+
+def _commit(run: Run, segment: Segment, done: Done) -> None:
+    """Put a finished segment into the ledger; one that was only decoded again keeps what made its codes.
+
+    Raises:
+        RenderError: its frames did not arrive, so every further segment would be in vain.
+    """
+    if not run.store.exists(f"media/{done.frames_sha256}.mkv"):
+        raise RenderError(
+            f"{segment.name} is made, but its frames are not in {run.where('media')}. "
+            "Give a --run that all machines of the cluster share under the same path."
+        )
+    committed = run.segments.get(segment.key)
+    if committed is None:
+        commit = replace(
+            Commit.of_codes(segment.key, done.codes),
+            media_sha256=done.frames_sha256,
+            device=done.device,
+            dtype=done.dtype,
+            num_threads=done.num_threads,
+            seconds=done.seconds,
+            version=__version__,
+        )
+    elif committed.media_sha256 != done.frames_sha256:
+        commit = replace(committed, media_sha256=done.frames_sha256)
+    else:
+        return
+    with uninterrupted():
+        run.commit(commit)
+    run.steps.clear(segment.key)
+
+
+def _failure(plan: Plan, run: Run, report: dict[str, Any]) -> RenderError:
+    lines = [f"  {failed['segment']}: {failed['reason']}" for failed in report["failed"]]
+    shots = {failed["shot"] for failed in report["failed"]}
+    return RenderError(
+        f"{', '.join(sorted(shots))} failed; {report['num_committed']} of {plan.num_segments} segments are committed "
+        f"in {run.url}:\n" + "\n".join(lines) + "\nMend the cause and render again: it goes on from there."
+    )
