@@ -4,10 +4,14 @@ A worker gets a request and yields a `Step` after each denoising step, then one 
 (codes, hashes); frames stay where they are made and in the run's media folder, from where the film is joined.
 """
 
+import hashlib
+import platform
+import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from socket import gethostname
 from time import perf_counter
 
@@ -22,6 +26,9 @@ from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segmen
 
 # Decoded segments that are kept: a child mostly runs where its parent did.
 NUM_KEPT = 2
+
+# Codes along an edge of the known segment.
+WARM_UP_CODES = 8
 
 
 @dataclass(frozen=True)
@@ -147,6 +154,27 @@ class Worker:
             seconds,
         )
 
+    @property
+    def device_kind(self) -> str:
+        """Devices of one kind give the same bits."""
+        name = self._device_name() if self.ursa.device.type == "cuda" else _cpu_name()
+        return f"{name} (torch {torch.__version__}, {self.ursa.dtype}, {self._num_threads} threads)"
+
+    def warm_up(self) -> str:
+        """Make a known tiny segment; the hash of its codes and frames."""
+        tokenizer = self.ursa.tokenizer
+        edge_px = WARM_UP_CODES * tokenizer.spatial_stride
+        codes = self.ursa.generate(
+            "a red square moves to the right",
+            height=edge_px,
+            width=edge_px,
+            num_frames=1 + tokenizer.temporal_stride,
+            num_inference_steps=4,
+        )
+        answer = hashlib.sha256(codes.cpu().numpy().tobytes())
+        answer.update(self.ursa.decode(codes).tobytes())
+        return answer.hexdigest()
+
     def _generate(self, request: Request) -> Iterator[tuple[int, torch.Tensor]]:
         """Steps done and codes, from where somebody has come with this segment."""
         saved = self._steps.latest(request.segment.key)
@@ -185,6 +213,13 @@ class Worker:
     def _device_name(self) -> str:
         device = self.ursa.device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _cpu_name() -> str:
+    """The model, where the system tells; what vector instructions are used decides how sums are rounded."""
+    cpuinfo = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else None
+    return f"{found[1] if found else platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _save_every(num_steps: int) -> int:

@@ -15,6 +15,7 @@ from ursa_ray.cluster.executor import RayExecutor, RayOptions
 from ursa_ray.executor import Failed
 from ursa_ray.ledger import Run
 from ursa_ray.prepare import prepare
+from ursa_ray.schedule import Demand, Limits
 from ursa_ray.work import Request, Step, WorkerOptions
 
 
@@ -26,21 +27,23 @@ def worker_and_raylet() -> tuple[int, int]:
 
 
 def until(executor, kind):
-    while not isinstance(event := executor.next_event(), kind):
-        pass
-    return event
+    while True:
+        happened = executor.next_event(5)
+        if happened is not None and isinstance(happened[1], kind):
+            return happened[1]
 
 
 def wait_for_idle(executor, num):
     while executor.num_idle < num:
-        executor.next_event()
+        executor.scale(Demand(2, 2))
+        executor.next_event(5)
 
 
 def main(address: str, folder: Path) -> None:
     plan = prepare(write(folder, TWO_CHAINS.replace("steps: 4", "steps: 900"))).plan
     options = WorkerOptions("tiny", plan.weights_sha256, Run.create(folder / "run").store.anywhere, device="cpu")
     request, reported, replicas = Request(plan.segments[0], plan.fps), {}, set()
-    with RayExecutor(options, RayOptions(2, address)) as executor:
+    with RayExecutor(options, RayOptions(Limits(0, 2), address)) as executor:
         assert executor.num_nodes == 3
         for number, kind in enumerate(("replica", "raylet")):
             wait_for_idle(executor, 1)
@@ -51,10 +54,10 @@ def main(address: str, folder: Path) -> None:
             os.kill(worker_and_raylet()[number], signal.SIGKILL)
             reported[kind] = type(until(executor, Failed).error).__name__
         wait_for_idle(executor, 2)
-        blocked = executor._idle[0].place.node
+        blocked = executor._pool.idle[0].place.node
         executor.block(blocked)
         reported["nodes"] = executor.num_nodes
-        reported["on blocked"] = sum(replica.place.node == blocked for replica in executor._idle)
+        reported["on blocked"] = sum(replica.place.node == blocked for replica in executor._pool.idle)
     print(json.dumps(reported))  # noqa: T201
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ursa_ray.executor import Executor
     from ursa_ray.ledger import Run
     from ursa_ray.plan import Plan
+    from ursa_ray.schedule import Limits
     from ursa_ray.work import WorkerOptions
 
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -71,7 +72,21 @@ def render(
     ] = None,
     replicas: Annotated[
         int | None,
-        typer.Option(min=1, help="Models that work side by side.", show_default="one on each GPU, or one"),
+        typer.Option(
+            min=1,
+            help="At most so many models side by side; never more than there is work for.",
+            show_default="one on each GPU, or one",
+        ),
+    ] = None,
+    min_replicas: Annotated[
+        int, typer.Option(min=0, help="Of a cluster's: keep so many also while there is nothing to do for them.")
+    ] = 0,
+    accelerator: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of a cluster's GPUs only this kind, as Ray labels it, such as H100. May be given several times.",
+            show_default=False,
+        ),
     ] = None,
     address: Annotated[
         str | None,
@@ -95,6 +110,7 @@ def render(
     from ursa_ray.model import check_weights
     from ursa_ray.prepare import prepare
     from ursa_ray.render import render as make
+    from ursa_ray.schedule import Limits
     from ursa_ray.summary import render_summary
     from ursa_ray.work import WorkerOptions
 
@@ -110,7 +126,7 @@ def render(
         None if device is None else device.value,
         threads,
     )
-    executor = _executor(worker, replicas, address, insecure_cluster)
+    executor = _executor(worker, Limits(min_replicas, replicas), tuple(accelerator or ()), address, insecure_cluster)
     check_weights(prepared.checkpoint)
     opened = found or Run.create(url)
     if not retake:
@@ -136,14 +152,16 @@ def _run_name(storyboard: Path) -> str:
     return storyboard.stem
 
 
-def _executor(worker: "WorkerOptions", replicas: int | None, address: str | None, insecure: bool) -> "Executor":
+def _executor(
+    worker: "WorkerOptions", limits: "Limits", accelerators: tuple[str, ...], address: str | None, insecure: bool
+) -> "Executor":
     """One replica on this machine needs no cluster."""
     import torch
 
     from ursa_ray.executor import InProcessExecutor
 
     num_gpus = 0 if worker.device == "cpu" else torch.cuda.device_count()
-    if address is None and (replicas or num_gpus) <= 1:
+    if address is None and (limits.ceiling or num_gpus) <= 1:
         return InProcessExecutor(worker)
     from ursa_ray.cluster.private import keep_private
 
@@ -151,7 +169,7 @@ def _executor(worker: "WorkerOptions", replicas: int | None, address: str | None
         keep_private()
     from ursa_ray.cluster.executor import RayExecutor, RayOptions
 
-    return RayExecutor(worker, RayOptions(replicas, address, insecure))
+    return RayExecutor(worker, RayOptions(limits, address, insecure, accelerators))
 
 
 def _with_takes(plan: "Plan", run: "Run | None", retake: list[str] | None) -> "Plan":

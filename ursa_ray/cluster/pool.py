@@ -1,0 +1,214 @@
+"""The replicas of a render: asked for when there is work for them, let go when there is none.
+
+Asking makes an autoscaler start nodes, letting go makes it end them. A replica is an actor with one GPU, or one CPU
+where there are none; Ray neither restarts it nor repeats a call.
+"""
+
+from collections import deque
+from collections.abc import Container
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Any
+
+import ray
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
+
+from ursa_ray.cluster.draining import DrainingNodes
+from ursa_ray.cluster.replica import Loaded
+from ursa_ray.errors import InputError, ReplicaError
+from ursa_ray.executor import Event, Held, Leaving
+from ursa_ray.schedule import Answers, Demand, Limits, Place
+from ursa_ray.work import WorkerOptions
+
+# A cluster may first have to start a node; one without room after this long has none.
+START_TIMEOUT_S = 600
+
+# Replicas in a row that cannot start before the render stops.
+MAX_DEAD_AT_START = 3
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A replica that has loaded its model; idle `since`."""
+
+    actor: Any
+    place: Place
+    since: float = 0.0
+
+
+class Pool:
+    """Replicas of the class `kind`. `starting` maps what says that they are ready to actors; `busy` are at work.
+
+    `events` are what became of replicas, oldest first.
+    """
+
+    def __init__(self, worker: WorkerOptions, limits: Limits, accelerators: tuple[str, ...], kind: type):
+        self._worker, self._limits, self._accelerators, self._kind = worker, limits, accelerators, kind
+        self._draining = DrainingNodes()
+        self._answers = Answers()
+        self._held: dict[Place, Ready] = {}
+        self._leaving: set[Place] = set()
+        self._blocked: set[str] = set()
+        self._num_dead_at_start = 0
+        self._without_since: float | None = None
+        self.starting: dict[Any, Any] = {}
+        self.idle: list[Ready] = []
+        self.busy: dict[Place, Ready] = {}
+        self.events: deque[tuple[Place, Event]] = deque()
+
+    @property
+    def num_nodes(self) -> int:
+        """Nodes that replicas can be on."""
+        unit = "GPU" if self._worker.device == "cuda" else "CPU"
+        nodes = (node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in self._blocked)
+        return sum(node["Resources"].get(unit, 0) > 0 for node in nodes)
+
+    def scale(self, demand: Demand) -> None:
+        num_staying = len(self.idle) + sum(place not in self._leaving for place in self.busy)
+        num_lacking = self._limits.num_wanted(demand) - num_staying - len(self.starting)
+        for _ in range(num_lacking):
+            self._start()
+        for loading in list(self.starting)[: max(0, -num_lacking)]:
+            ray.kill(self.starting.pop(loading))
+        idle_s = [monotonic() - replica.since for replica in self.idle]
+        for _ in range(self._limits.num_to_release(demand, num_staying + len(self.starting), idle_s)):
+            ray.kill(self.idle.pop(0).actor)
+
+    def take(self) -> Ready:
+        """An idle replica is busy from now on; the last that became idle still has the frames that it made."""
+        replica = self.idle.pop()
+        self.busy[replica.place] = replica
+        return replica
+
+    def give_back(self, place: Place) -> None:
+        self._keep(self.busy.pop(place))
+
+    def let_go(self, place: Place) -> None:
+        for replica in [replica for replica in self.idle if replica.place == place]:
+            self.idle.remove(replica)
+            ray.kill(replica.actor)
+        if place in self.busy:
+            ray.kill(self.busy.pop(place).actor)
+
+    def block(self, node: str) -> None:
+        """Have no replica on this node, except for what it is making."""
+        self._blocked.add(node)
+        self._empty({node})
+
+    def distrust(self, place: Place) -> str | None:
+        """Why nothing of a replica must be used."""
+        return self._answers.distrusted().get(place)
+
+    def started(self, loading: Any) -> None:
+        """Take a replica that has loaded, or the reason why it has not.
+
+        Raises:
+            InputError: what it was asked to load cannot be had.
+            ReplicaError: one after the other could not start.
+        """
+        actor = self.starting.pop(loading)
+        try:
+            loaded: Loaded = ray.get(loading)
+        except RayError as error:
+            ray.kill(actor)
+            cause = cause_of(error)
+            if isinstance(cause, InputError):
+                raise cause from error
+            self._require_hope(cause)
+        else:
+            self._num_dead_at_start = 0
+            place = Place(actor._actor_id.hex(), loaded.node, loaded.device)
+            self._answers.add(place, loaded.answers)
+            self._keep(Ready(actor, place))
+            self._sort_out()
+
+    def notice_draining(self) -> None:
+        """Replicas on nodes that are about to be taken get nothing new; what they make may still be finished."""
+        draining = self._draining.ids
+        self._empty(draining)
+        for place in self.busy.keys() - self._leaving:
+            if place.node in draining:
+                self._leaving.add(place)
+                self.events.append((place, Leaving()))
+
+    def require_replicas(self) -> None:
+        """Wait for a first replica for a while, but not for ever.
+
+        Raises:
+            ReplicaError: there is none, and there has been none for long.
+        """
+        if self.busy or self.idle or not self.starting:
+            self._without_since = None
+            return
+        self._without_since = self._without_since or monotonic()
+        if monotonic() - self._without_since > START_TIMEOUT_S:
+            held = "".join(f" {place.replica[:12]} gets no work: {self.distrust(place)}." for place in self._held)
+            raise ReplicaError(
+                f"no replica could start within {START_TIMEOUT_S} s: the cluster has {ray.cluster_resources()}.{held} "
+                "Add nodes, or ask for others (--device, --accelerator)."
+            )
+
+    def kill(self) -> None:
+        ready = (*self.idle, *self._held.values(), *self.busy.values())
+        for actor in (*self.starting.values(), *(replica.actor for replica in ready)):
+            ray.kill(actor)
+
+    def _start(self) -> None:
+        needs: dict[str, Any] = {"num_gpus": 1} if self._worker.device == "cuda" else {"num_cpus": 1}
+        labels = {}
+        if self._blocked:
+            labels["ray.io/node-id"] = f"!in({','.join(sorted(self._blocked))})"
+        if self._accelerators:
+            labels["ray.io/accelerator-type"] = f"in({','.join(self._accelerators)})"
+        actor: Any = ray.remote(self._kind)
+        actor = actor.options(max_restarts=0, max_task_retries=0, label_selector=labels or None, **needs)
+        actor = actor.remote(self._worker)
+        self.starting[actor.load.remote()] = actor
+
+    def _keep(self, replica: Ready) -> None:
+        """It is idle, unless nothing more of it is wanted."""
+        if self.distrust(replica.place) is not None:
+            self._hold(replica)
+        elif replica.place.node in self._blocked or replica.place in self._leaving:
+            ray.kill(replica.actor)
+        else:
+            self.idle.append(replace(replica, since=monotonic()))
+
+    def _hold(self, replica: Ready) -> None:
+        """Alive but without work it keeps its card from being given to another replica."""
+        self._held[replica.place] = replica
+        self.events.append((replica.place, Held(self.distrust(replica.place) or "")))
+
+    def _sort_out(self) -> None:
+        """A new answer may show that others are wrong, or are right after all."""
+        for replica in [replica for replica in self.idle if self.distrust(replica.place) is not None]:
+            self.idle.remove(replica)
+            self._hold(replica)
+        for place in [place for place in self._held if self.distrust(place) is None]:
+            self._keep(self._held.pop(place))
+
+    def _empty(self, nodes: Container[str]) -> None:
+        for replica in [replica for replica in self.idle if replica.place.node in nodes]:
+            self.let_go(replica.place)
+
+    def _require_hope(self, cause: Exception) -> None:
+        """Let some replicas die at their start, more of them with their nodes; but not for ever."""
+        self._num_dead_at_start += not went_with_its_node(cause)
+        if self._num_dead_at_start >= MAX_DEAD_AT_START:
+            raise ReplicaError(f"{self._num_dead_at_start} replicas in a row could not start: {cause}") from cause
+
+
+def cause_of(error: Exception) -> Exception:
+    """What was raised in the replica, or what Ray has to say of its end."""
+    return error.cause if isinstance(error, RayTaskError) and isinstance(error.cause, Exception) else error
+
+
+def went_with_its_node(error: Exception) -> bool:
+    """What Ray itself says; of a node that is drained it says so, of one that is gone in words alone."""
+    if isinstance(error, RayActorError) and error.preempted:
+        return True
+    return isinstance(error, ActorUnavailableError) or "node has died" in str(error)
+
+
+def is_alive(node_id: str) -> bool:
+    return any(node["Alive"] for node in ray.nodes() if node["NodeID"] == node_id)
