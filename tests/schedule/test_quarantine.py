@@ -11,7 +11,7 @@ def distrusted(*given):
     answers = Answers()
     for replica, answer in given:
         answers.add(replica, answer)
-    return {replica.replica: reason for replica, reason in answers.distrusted().items()}
+    return {replica.replica: reason for replica, reason in answers.distrusted.items()}
 
 
 def test_replicas_that_agree_are_trusted():

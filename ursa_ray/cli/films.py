@@ -158,6 +158,9 @@ def _executor(
     """One replica on this machine needs no cluster."""
     import torch
 
+    if limits.ceiling is not None and limits.floor > limits.ceiling:
+        raise OptionError(f"--min-replicas {limits.floor} is more than --replicas {limits.ceiling}. Lower it.")
+
     from ursa_ray.executor import InProcessExecutor
 
     num_gpus = 0 if worker.device == "cpu" else torch.cuda.device_count()

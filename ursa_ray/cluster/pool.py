@@ -68,7 +68,7 @@ class Pool:
         num_lacking = self._limits.num_wanted(demand) - num_staying - len(self.starting)
         for _ in range(num_lacking):
             self._start()
-        for loading in list(self.starting)[: max(0, -num_lacking)]:
+        for loading in list(reversed(self.starting))[: max(0, -num_lacking)]:  # the last has least behind it
             ray.kill(self.starting.pop(loading))
         idle_s = [monotonic() - replica.since for replica in self.idle]
         for _ in range(self._limits.num_to_release(demand, num_staying + len(self.starting), idle_s)):
@@ -97,7 +97,7 @@ class Pool:
 
     def distrust(self, place: Place) -> str | None:
         """Why nothing of a replica must be used."""
-        return self._answers.distrusted().get(place)
+        return self._answers.distrusted.get(place)
 
     def started(self, loading: Any) -> None:
         """Take a replica that has loaded, or the reason why it has not.
@@ -126,8 +126,9 @@ class Pool:
         """Replicas on nodes that are about to be taken get nothing new; what they make may still be finished."""
         draining = self._draining.ids
         self._empty(draining)
-        for place in self.busy.keys() - self._leaving:
-            if place.node in draining:
+        leaving = [place for place in self.busy if place.node in draining] if draining else []
+        for place in leaving:
+            if place not in self._leaving:
                 self._leaving.add(place)
                 self.events.append((place, Leaving()))
 

@@ -11,24 +11,22 @@ from ursa_ray.schedule.failures import Place
 
 
 class Answers:
-    """What replicas answered; those that are gone still count."""
+    """What replicas answered; those that are gone still count. `distrusted` must not work, for the reason given."""
 
     def __init__(self) -> None:
         self._answers: defaultdict[str, dict[Place, Sequence[str]]] = defaultdict(dict)
+        self.distrusted: dict[Place, str] = {}
 
     def add(self, place: Place, answers: Sequence[str]) -> None:
         """`answers` to the same question, asked again and again."""
-        self._answers[place.device][place] = answers
-
-    def distrusted(self) -> dict[Place, str]:
-        """Replicas that must not work, and why."""
-        return {place: reason for device in self._answers for place, reason in self._distrusted_of(device) if reason}
-
-    def _distrusted_of(self, device: str) -> list[tuple[Place, str]]:
-        answers = self._answers[device]
-        stable = Counter(given[0] for given in answers.values() if len(set(given)) == 1)
+        given = self._answers[place.device]
+        given[place] = answers
+        stable = Counter(each[0] for each in given.values() if len(set(each)) == 1)
         right = max(stable, key=stable.__getitem__, default=None)  # of equal ones, the first
-        return [(place, _reason(given, right, device)) for place, given in answers.items()]
+        for each in given:
+            self.distrusted.pop(each, None)
+            if reason := _reason(given[each], right, place.device):
+                self.distrusted[each] = reason
 
 
 def _reason(given: Sequence[str], right: str | None, device: str) -> str:
