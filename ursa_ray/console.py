@@ -7,7 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ursa_ray.listener import Listener
+from ursa_ray.listener import Listener, Load
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.schedule import BlockNode, Place
 from ursa_ray.summary import format_time
@@ -15,9 +15,14 @@ from ursa_ray.summary import format_time
 # Plain lines about the steps of a segment come at most this often.
 LINE_EVERY_S = 10.0
 
+# A replica of one's own loads in seconds; a cluster may have to start a machine first.
+WAITING_LINE_EVERY_S = 30.0
+
 
 class Words(Listener):
     """Says in a line each what is out of the ordinary."""
+
+    _waiting_since: float | None = None
 
     def fail(self, segment: Segment, place: Place, error: Exception, again: bool) -> None:
         self._say(f"{segment.name} failed, {'trying again' if again else 'given up'}: {error}")
@@ -33,6 +38,15 @@ class Words(Listener):
 
     def block(self, blocked: BlockNode) -> None:
         self._say(f"node {blocked.node} gets no more work: {blocked.reason}")
+
+    def load(self, load: Load) -> None:
+        if load.num_running or not load.num_starting:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = monotonic()
+        elif monotonic() - self._waiting_since > WAITING_LINE_EVERY_S:
+            self._waiting_since = monotonic()
+            self._say(f"waiting for a replica; {load.num_starting} asked for")
 
     def join(self, plan: Plan) -> None:
         self._say(f"joining {plan.num_frames} frames")

@@ -20,8 +20,8 @@ from ursa_ray.executor import Event, Held, Leaving
 from ursa_ray.schedule import Answers, Demand, Limits, Place
 from ursa_ray.work import WorkerOptions
 
-# A cluster may first have to start a node; one without room after this long has none.
-START_TIMEOUT_S = 600
+# A cluster may first have to start a node, pull an image and load weights; one without room after so long has none.
+START_TIMEOUT_S = 1800
 
 # Replicas in a row that cannot start before the render stops.
 MAX_DEAD_AT_START = 3
