@@ -7,39 +7,11 @@ import pytest
 
 from tests.ledger.disk import Disk
 from tests.ledger.runs import state
+from tests.ledger.scenarios import ALL
 from ursa_ray.errors import InputError, LedgerError
 from ursa_ray.ledger import Run
 
 FAULTS = {name: getattr(errno, name) for name in ("EIO", "ENOSPC", "EMFILE")}
-
-
-def create(folder, commit, plan):
-    return lambda: Run.create(folder)
-
-
-def commit_first(folder, commit, plan):
-    run = Run.create(folder)
-    return lambda: run.commit(commit("one"))
-
-
-def commit_next(folder, commit, plan):
-    run = Run.create(folder)
-    run.commit(commit("one"))
-    return lambda: run.commit(commit("two"))
-
-
-def begin(folder, commit, plan):
-    run = Run.create(folder)
-    return lambda: run.begin(plan)
-
-
-def compact(folder, commit, plan):
-    run = Run.create(folder)
-    run.commit(commit("one"))
-    return lambda: run._log.compact(run._commits())
-
-
-ALL = [create, commit_first, commit_next, begin, compact]
 
 
 def seen(folder):
