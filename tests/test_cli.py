@@ -282,6 +282,17 @@ def test_an_address_that_is_none_is_refused_before_anything_is_written(run_comma
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("command", ["render", "plan"])
+def test_only_an_interrupted_render_is_told_to_render_again(run_command, tmp_path, monkeypatch, command):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ursa_ray.prepare.prepare", interrupt)
+    code, _, err = run_command(command, write(tmp_path, TWO_SHOTS))
+    said = {"render": "interrupted; what is committed is safe, render again to go on", "plan": "interrupted"}
+    assert (code, err.splitlines()[-1]) == (130, f"ursa-ray: {said[command]}")
+
+
 def test_terminating_a_render_ends_it_as_ctrl_c_does(tmp_path):
     board = write(tmp_path, TWO_SHOTS.replace("steps: 4", "steps: 900"))
     command = [sys.executable, "-m", "ursa_ray", "render", board, "--run", tmp_path / "run"]
