@@ -148,6 +148,24 @@ def test_frames_that_are_gone_come_from_codes_and_the_run_is_left_alone(export, 
     assert {path: path.stat().st_mtime_ns for path in run_copy.rglob("*")} == before
 
 
+def test_codes_are_decoded_with_as_many_threads_as_they_were_made_with(
+    export, rendered, run_copy, tmp_path, monkeypatch
+):
+    run, given = Run.open(run_copy), [2, 1, 3, 2]
+    for segment, num_threads in zip(rendered[1].segments, given, strict=True):
+        mezzanine(run, segment.key).unlink()
+        run.commit(replace(run.segments[segment.key], num_threads=num_threads))
+    real, used = Ursa.decode, []
+
+    def decode(self, codes):
+        used.append(torch.get_num_threads())
+        return real(self, codes)
+
+    monkeypatch.setattr(Ursa, "decode", decode)
+    export(run_copy, "--out", tmp_path / "again.mp4", "--device", "cpu")
+    assert used == given
+
+
 def test_an_export_from_mezzanines_loads_no_torch(rendered, tmp_path):
     script = (
         "import sys, atexit\n"
