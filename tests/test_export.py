@@ -277,6 +277,15 @@ def test_a_replaced_folder_holds_nothing_of_the_old_one(export, rendered, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["frames"]
 
 
+def test_an_export_removes_what_a_killed_one_to_the_same_place_left_aside(export, rendered, tmp_path):
+    for name in ("a.gif", "b.gif"):
+        left = tmp_path / f".aside-of-{name}"
+        left.mkdir()
+        (left / name).write_bytes(b"half")
+    export(rendered[0], "--out", tmp_path / "a.gif")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".aside-of-b.gif", "a.gif"]
+
+
 def test_a_folder_that_holds_anything_else_is_never_replaced(export, rendered, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "000000.png").write_bytes(b"")

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from ursa_ray.errors import OptionError, RenderError
+from ursa_ray.files import sweep_beside
 from ursa_ray.ledger import Run
 from ursa_ray.media import (
     MAX_PICTURE_PX,
@@ -78,7 +79,7 @@ class Exported:
 
 
 def export(options: ExportOptions, watch: Watch = lambda frames, num_frames: frames) -> Exported:
-    """Write the film that the run's last plan asks for.
+    """Write the film that the run's last plan asks for, and remove what a killed export to the same place left aside.
 
     Raises:
         OptionError: the run is not finished, or the options cannot be had; nothing is written.
@@ -106,6 +107,7 @@ def export(options: ExportOptions, watch: Watch = lambda frames, num_frames: fra
             codec,
             metadata={"title": plan.title} if plan.title else {},
         )
+    sweep_beside(options.out)
     return Exported(
         options.out, codec.name, film, report.sha256, report.size_bytes, source.num_decoded, source.num_differing
     )
