@@ -106,6 +106,13 @@ class Run:
                 self._log.compact(self._commits())
             yield
 
+    @property
+    def shown_takes(self) -> dict[str, int]:
+        """The takes of the run when its last film was made."""
+        if self.last_film is None:
+            return {}
+        return self.takes if self.last_film.takes is None else self.last_film.takes
+
     def where(self, name: str) -> str:
         """What people call a file of this run."""
         return f"{self.url}/{name}"
