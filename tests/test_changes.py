@@ -188,6 +188,29 @@ def test_an_interrupted_retake_is_gone_on_with_and_not_retaken_again(film, num_d
     assert film.command("status", film.run, "--json")[1]["takes"] == {"dusk[0]": 1, "dusk[1]": 1}
 
 
+@pytest.mark.parametrize("num_done", [0, 1, 2])
+def test_a_retake_asked_for_again_before_the_film_is_finished_goes_on(film, num_done):
+    """A job that is submitted again is the same command; of 2 of these 3 segments, a whole part is committed."""
+    takes = {"dusk[0]": 1, "dusk[1]": 1, "night[0]": 1}
+    plan, run = with_takes(prepare(film.board).plan, takes), Run.open(film.run)
+    with pytest.raises(KeyboardInterrupt):
+        render(plan, run, executor_for(plan, run, Interrupted, after=num_done))
+    parts = ["--retake", "dusk", "--retake", "night"]
+    assert film.plan(*parts)["num_new"] == 3 - num_done
+    assert film.render(*parts)["generated_segments"] == 3 - num_done
+    assert film.command("status", film.run, "--json")[1]["takes"] == takes
+    assert film.render("--retake", "night:0")["generated_segments"] == 1
+
+
+def test_a_retake_that_is_not_taken_again_is_told(film):
+    run = Run.open(film.run)
+    run.begin(with_takes(prepare(film.board).plan, {"night[0]": 1}))
+    said = "warning: --retake night: its latest take is in no finished film yet, so this goes on with that one.\n"
+    with pytest.raises(SystemExit):
+        main([str(each) for each in ("plan", film.board, "--run", film.run, "--retake", "night", "--retake", "dusk")])
+    assert film.capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize(
     ("part", "message"),
     [

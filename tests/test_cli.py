@@ -14,6 +14,7 @@ from tests.storyboards import TWO_SHOTS, write
 from ursa_ray import errors
 from ursa_ray.checkpoint.hub import TINY
 from ursa_ray.cli import EXIT_CODES, INTERRUPTED
+from ursa_ray.ledger import Run
 from ursa_ray.media import probe
 
 STORYBOARDS = Path(__file__).parent.parent / "storyboards"
@@ -136,6 +137,15 @@ def test_status_counts_what_is_committed(run_command, tmp_path):
     assert code == 0
     assert (found["num_committed"], found["num_segments"]) == (4, 4)
     assert found["film"] == str(tmp_path / "run" / "film.mp4")
+
+
+def test_status_of_a_run_without_a_plan_says_so_and_has_the_keys_of_any_other(run_command, goldens, tmp_path):
+    Run.create(tmp_path / "new")
+    code, out, _ = run_command("status", tmp_path / "new", "--json")
+    assert (code, out.splitlines()[0]) == (0, "nothing is planned here yet")
+    _, of_another, _ = run_command("status", goldens / "runs" / "0.1.0", "--json")
+    assert last_line(out).keys() == last_line(of_another).keys()
+    assert (last_line(out)["num_segments"], last_line(out)["film"]) == (0, None)
 
 
 def test_status_of_something_that_is_no_run_is_refused(run_command, tmp_path):
@@ -270,6 +280,17 @@ def test_an_address_that_is_none_is_refused_before_anything_is_written(run_comma
     assert code == 2
     assert "expected HOST:PORT" in err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["render", "plan"])
+def test_only_an_interrupted_render_is_told_to_render_again(run_command, tmp_path, monkeypatch, command):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ursa_ray.prepare.prepare", interrupt)
+    code, _, err = run_command(command, write(tmp_path, TWO_SHOTS))
+    said = {"render": "interrupted; what is committed is safe, render again to go on", "plan": "interrupted"}
+    assert (code, err.splitlines()[-1]) == (130, f"ursa-ray: {said[command]}")
 
 
 def test_terminating_a_render_ends_it_as_ctrl_c_does(tmp_path):

@@ -149,6 +149,24 @@ def test_frames_that_are_gone_come_from_codes_and_the_run_is_left_alone(export, 
     assert {path: path.stat().st_mtime_ns for path in run_copy.rglob("*")} == before
 
 
+def test_codes_are_decoded_with_as_many_threads_as_they_were_made_with(
+    export, rendered, run_copy, tmp_path, monkeypatch
+):
+    run, given = Run.open(run_copy), [2, 1, 3, 2]
+    for segment, num_threads in zip(rendered[1].segments, given, strict=True):
+        mezzanine(run, segment.key).unlink()
+        run.commit(replace(run.segments[segment.key], num_threads=num_threads))
+    real, used = Ursa.decode, []
+
+    def decode(self, codes):
+        used.append(torch.get_num_threads())
+        return real(self, codes)
+
+    monkeypatch.setattr(Ursa, "decode", decode)
+    export(run_copy, "--out", tmp_path / "again.mp4", "--device", "cpu")
+    assert used == given
+
+
 def test_an_export_from_mezzanines_loads_no_torch(rendered, tmp_path):
     script = (
         "import sys, atexit\n"
@@ -258,6 +276,15 @@ def test_a_replaced_folder_holds_nothing_of_the_old_one(export, rendered, tmp_pa
     export(rendered[0], "--out", tmp_path / "frames", "--overwrite", "--fps", "6", "--retime", "nearest")
     assert len(list((tmp_path / "frames").iterdir())) == NUM_FRAMES // 2
     assert [path.name for path in tmp_path.iterdir()] == ["frames"]
+
+
+def test_an_export_removes_what_a_killed_one_to_the_same_place_left_aside(export, rendered, tmp_path):
+    for name in ("a.gif", "b.gif"):
+        left = tmp_path / f".aside-of-{name}"
+        left.mkdir()
+        (left / name).write_bytes(b"half")
+    export(rendered[0], "--out", tmp_path / "a.gif")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".aside-of-b.gif", "a.gif"]
 
 
 def test_a_folder_that_holds_anything_else_is_never_replaced(export, rendered, tmp_path):

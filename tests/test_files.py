@@ -1,8 +1,10 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
-from ursa_ray.files import published
+from ursa_ray.files import published, sweep_beside
 
 
 def test_a_file_appears_only_when_the_block_has_ended(tmp_path):
@@ -39,3 +41,33 @@ def test_the_file_is_on_the_disk_before_its_name_and_its_name_before_the_end(tmp
     with published(tmp_path / "file") as aside:
         aside.write_bytes(b"whole")
     assert events == [str(aside), "replace", str(tmp_path)]
+
+
+def killed_while_publishing(path, after):
+    """A process that ends at once while it replaces a folder: before the old one goes, or once it has gone."""
+    script = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from ursa_ray.files import published\n"
+        "replace = os.replace\n"
+        "os.replace = lambda *names: (replace(*names), os._exit(9))\n"
+        "with published(Path(sys.argv[1])) as aside:\n"
+        "    aside.mkdir()\n"
+        "    if sys.argv[2] == 'writing':\n"
+        "        os._exit(9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script, path, after], check=False).returncode == 9
+
+
+@pytest.mark.parametrize("after", ["writing", "moving the old one"])
+def test_what_a_killed_process_left_aside_of_a_path_is_swept_and_nothing_of_others(tmp_path, after):
+    (tmp_path / "frames").mkdir()
+    killed_while_publishing(tmp_path / "frames", after)
+    killed_while_publishing(tmp_path / "other", "writing")
+    assert (tmp_path / "frames").exists() == (after == "writing")
+    with published(tmp_path / "frames") as aside:
+        aside.mkdir()
+    sweep_beside(tmp_path / "frames")
+    names = sorted(os.listdir(tmp_path))
+    assert (len(names), names[1]) == (2, "frames")
+    assert os.listdir(tmp_path / names[0]) == ["other"]

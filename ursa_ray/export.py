@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from ursa_ray.errors import OptionError, RenderError
+from ursa_ray.files import sweep_beside
 from ursa_ray.ledger import Run
 from ursa_ray.media import (
     MAX_PICTURE_PX,
@@ -78,12 +79,13 @@ class Exported:
 
 
 def export(options: ExportOptions, watch: Watch = lambda frames, num_frames: frames) -> Exported:
-    """Write the film that the run's last plan asks for.
+    """Write the film that the run's last plan asks for, and remove what a killed export to the same place left aside.
 
     Raises:
         OptionError: the run is not finished, or the options cannot be had; nothing is written.
         LedgerError: the run is damaged.
-        CheckpointError, RenderError: codes must be decoded, and the model is not to be had or fails.
+        CheckpointError, RenderError, OutputError: codes must be decoded, and the model is not to be had, fails, or
+            makes another number of frames of them.
         MediaError: frames are damaged, or ffmpeg made something other than was planned; an older export stays.
     """
     run = Run.open(options.run)
@@ -105,6 +107,7 @@ def export(options: ExportOptions, watch: Watch = lambda frames, num_frames: fra
             codec,
             metadata={"title": plan.title} if plan.title else {},
         )
+    sweep_beside(options.out)
     return Exported(
         options.out, codec.name, film, report.sha256, report.size_bytes, source.num_decoded, source.num_differing
     )
@@ -201,18 +204,18 @@ class _Frames:
 
     def _decoded(self, segment: Segment) -> Path:
         """The segment's frames as the render wrote them, in the scratch folder."""
-        from ursa_ray.work import Done, Request, Worker, WorkerOptions  # torch, which most exports do without
+        import torch  # which most exports do without
+
+        from ursa_ray.work import Done, Request, Worker, WorkerOptions
 
         commit = self._run.segments[segment.key]
         try:
             if self._worker is None:
-                # Another number of threads can round to other frames than the film's.
-                num_threads = commit.num_threads or 1
                 self._worker = Worker(
-                    WorkerOptions(
-                        self._plan.model, self._plan.weights_sha256, str(self._scratch), self._device, num_threads
-                    )
+                    WorkerOptions(self._plan.model, self._plan.weights_sha256, str(self._scratch), self._device)
                 )
+            # Another number of threads can round to other frames than the film's.
+            torch.set_num_threads(commit.num_threads or 1)
             (done,) = self._worker.run(Request(segment, self._plan.fps, codes=commit.array()))
         except RuntimeError as error:  # torch reports a full GPU so
             raise RenderError(f"{segment.name}: its codes cannot be decoded: {error}. Try --device cpu.") from error

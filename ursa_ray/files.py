@@ -27,10 +27,14 @@ def published(path: Path) -> Iterator[Path]:
             for file in aside.iterdir():
                 sync(file)
             if path.is_dir():
-                os.replace(path, f"{aside}.replaced")
+                os.replace(path, _replaced(aside))
         sync(aside)
         os.replace(aside, path)
         sync(path.parent)
+
+
+def _replaced(aside: Path) -> Path:
+    return aside.with_name(f"{aside.name}.replaced")
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -65,6 +69,13 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
+
+
+def sweep_beside(path: Path) -> None:
+    """Remove what killed processes left aside of a `path` that nobody else writes now; other files' stay."""
+    for left in path.parent.glob(f"{ASIDE}*"):
+        if any(os.path.lexists(each) for each in (left / path.name, _replaced(left / path.name))):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def file_sha256(path: Path) -> str:

@@ -99,8 +99,8 @@ def _in_log(store: Store, survey: Survey) -> Iterator[Finding]:
         fix = "Make it readable, or restore it from a copy."
         if entry.sha256:
             fix = (
-                "Restore it from a copy, or pass over it for good, so that what it held is rendered again: "
-                f"ursa-ray fsck {store.url} --invalidate {entry.number}"
+                "Restore it from a copy, or pass over it for good (what it held is rendered again, and a --retake that "
+                f"it held must be given again): ursa-ray fsck {store.url} --invalidate {entry.number}"
             )
         yield Finding(entry.name, _split(entry.problem, f"{store.url}/{log_name(entry.number)}", FIX_ENTRY)[0], fix)
 

@@ -53,7 +53,8 @@ def join(plan: Plan, run: Run) -> str:
             files |= _write_stills(plan, run, stills, folder / CONTACT_SHEET)
     for old in {f"{STILLS}/{name}" for name in run.store.names(STILLS)} - files.keys():
         run.store.remove(old)
-    run.commit(Commit("film", plan.sha256, media_sha256=film.sha256, version=__version__, files=files))
+    made = Commit("film", plan.sha256, media_sha256=film.sha256, version=__version__, files=files, takes=run.takes)
+    run.commit(made)
     return film.sha256
 
 

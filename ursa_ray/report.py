@@ -25,14 +25,14 @@ def write_report(plan: Plan, run: Run, schedule: Schedule) -> dict[str, Any]:
         }
         for key, reason in schedule.failures.items()
     ]
-    missing = [s for s in plan.segments if s.key not in run.segments and s.key not in schedule.failures]
+    waiting = [s for s in plan.segments if s.key not in run.segments and s.key not in schedule.failures]
     report = {
         "written": now(),
         "plan": plan.sha256,
         "num_committed": sum(s.key in run.segments for s in plan.segments),
         "num_segments": plan.num_segments,
         "failed": failed,
-        "waiting": [segment.name for segment in missing],
+        "waiting": [segment.name for segment in waiting],
     }
     run.store.put(REPORT, json.dumps(report | {"sha256": _sha256(report)}, indent=1).encode())
     return report

@@ -124,25 +124,25 @@ def export_text(exported: "Exported") -> str:
 
 
 def run_summary(run: Run) -> dict[str, Any]:
-    plan = run.plan()
-    if plan is None:
-        return {"num_segments": 0, "num_committed": 0, "shots": [], "takes": {}, "film": None, "failed": []}
-    film = run.last_film
-    is_done = film is not None and film.key == plan.sha256 and run.store.exists(FILM)
+    """The same keys also of a run in which nothing is planned yet."""
+    plan, film = run.plan(), run.last_film
+    shots = () if plan is None else plan.shots
+    counts = [
+        {
+            "id": shot.id,
+            "num_segments": len(shot.segments),
+            "num_committed": sum(segment.key in run.segments for segment in shot.segments),
+        }
+        for shot in shots
+    ]
+    is_done = film is not None and film.key == run.plan_sha256 and run.store.exists(FILM)
     return {
-        "title": plan.title,
-        "num_frames": plan.num_frames,
-        "num_segments": plan.num_segments,
-        "num_committed": sum(segment.key in run.segments for segment in plan.segments),
+        "title": None if plan is None else plan.title,
+        "num_frames": sum(shot.num_frames for shot in shots),
+        "num_segments": sum(shot["num_segments"] for shot in counts),
+        "num_committed": sum(shot["num_committed"] for shot in counts),
         "seconds_spent": sum(commit.seconds or 0.0 for commit in run.segments.values()),
-        "shots": [
-            {
-                "id": shot.id,
-                "num_segments": len(shot.segments),
-                "num_committed": sum(segment.key in run.segments for segment in shot.segments),
-            }
-            for shot in plan.shots
-        ],
+        "shots": counts,
         "takes": {name: num for name, num in sorted(run.takes.items()) if num},
         "film": run.where(FILM) if is_done else None,
         "failed": _failed(run),

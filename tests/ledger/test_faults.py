@@ -7,39 +7,11 @@ import pytest
 
 from tests.ledger.disk import Disk
 from tests.ledger.runs import state
+from tests.ledger.scenarios import ALL, begin, commit_first, commit_next, create
 from ursa_ray.errors import InputError, LedgerError
 from ursa_ray.ledger import Run
 
 FAULTS = {name: getattr(errno, name) for name in ("EIO", "ENOSPC", "EMFILE")}
-
-
-def create(folder, commit, plan):
-    return lambda: Run.create(folder)
-
-
-def commit_first(folder, commit, plan):
-    run = Run.create(folder)
-    return lambda: run.commit(commit("one"))
-
-
-def commit_next(folder, commit, plan):
-    run = Run.create(folder)
-    run.commit(commit("one"))
-    return lambda: run.commit(commit("two"))
-
-
-def begin(folder, commit, plan):
-    run = Run.create(folder)
-    return lambda: run.begin(plan)
-
-
-def compact(folder, commit, plan):
-    run = Run.create(folder)
-    run.commit(commit("one"))
-    return lambda: run._log.compact(run._commits())
-
-
-ALL = [create, commit_first, commit_next, begin, compact]
 
 
 def seen(folder):
@@ -80,6 +52,25 @@ def test_a_fault_at_any_operation_is_a_clear_error_and_loses_nothing(
             assert any(words in str(error) for words in ("cannot be written", "cannot be read")), error
         goes_on(folder, commit)
     assert num_failed >= 5
+
+
+@pytest.mark.parametrize("code", FAULTS.values(), ids=FAULTS.keys())
+@pytest.mark.parametrize("scenario", [create, commit_first, commit_next, begin])
+def test_after_a_fault_at_any_operation_the_same_render_may_try_again(
+    scenario, code, tmp_path, monkeypatch, commit, plan
+):
+    """Also where only what follows the put has failed, so that the entry is there."""
+    scenario(tmp_path / "whole", commit, plan)()
+    new = seen(tmp_path / "whole")
+    for at in count():
+        folder = tmp_path / str(at)
+        act = scenario(folder, commit, plan)
+        _, error, is_met = attempt(act, folder, monkeypatch, at=at, code=code)
+        if not is_met:
+            break
+        if error is not None:
+            act()
+        assert seen(folder) == new
 
 
 @pytest.mark.parametrize("scenario", ALL)

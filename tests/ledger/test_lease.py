@@ -128,6 +128,21 @@ def test_a_renewal_of_which_nothing_is_heard_is_found_by_the_next(place):
         assert not lease.is_lost
 
 
+def test_a_renewal_that_failed_is_tried_again_soon_and_the_next_is_after_a_third_of_the_life(place):
+    faults = itertools.chain([None] * 2, [Fault.CONFLICT] * 6, no_faults())
+    lease = Lease(Bucket("bucket", FakeClient(place, Way(faults)), (0.0,) * 6), NAME, "s3://bucket/run", 30.0)
+    waits_s = []
+
+    def wait(wait_s):
+        waits_s.append(wait_s)
+        return len(waits_s) > 3
+
+    lease._over.wait = wait
+    with lease.held("me"):
+        wait_until(lambda: len(waits_s) == 4)
+    assert waits_s == [10.0, 1.0, 10.0, 10.0]
+
+
 class Careless(FakeClient):
     """A store that knows no conditions."""
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.ledger.disk import Disk, Operation, Tree, after_power_loss, lay_out, tree
 from tests.ledger.runs import state
+from tests.ledger.scenarios import ALL, compact, compact_again
 from ursa_ray.errors import OptionError
 from ursa_ray.ledger import Run, Steps, open_store
 
@@ -36,45 +37,6 @@ def look(folder):
     with run.locked():
         assert rest == [None] or (run.segments, rest) == (segments, list(state(run)[1:]))
     return seen
-
-
-def create(folder, commit, plan):
-    return lambda: Run.create(folder)
-
-
-def commit_first(folder, commit, plan):
-    run = Run.create(folder)
-    return lambda: run.commit(commit("one"))
-
-
-def commit_next(folder, commit, plan):
-    run = Run.create(folder)
-    run.begin(plan)
-    run.commit(commit("one"))
-    return lambda: run.commit(commit("two"))
-
-
-def begin(folder, commit, plan):
-    run = Run.create(folder)
-    run.commit(commit("one"))
-    return lambda: run.begin(plan)
-
-
-def compact(folder, commit, plan):
-    run = Run.create(folder)
-    run.begin(plan)
-    run.commit(commit("one"))
-    return lambda: run._log.compact(run._commits())
-
-
-def compact_again(folder, commit, plan):
-    compact(folder, commit, plan)()
-    run = Run.open(folder)
-    run.commit(commit("three"))
-    return lambda: run._log.compact(run._commits())
-
-
-ALL = [create, commit_first, commit_next, begin, compact, compact_again]
 
 
 @pytest.fixture

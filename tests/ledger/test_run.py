@@ -11,6 +11,7 @@ from tests.ledger.runs import contents, state
 from tests.plan.boards import plan_of
 from ursa_ray.errors import LedgerError, OptionError
 from ursa_ray.ledger import Run
+from ursa_ray.ledger.folder import FolderStore
 
 
 def log_files(run):
@@ -133,6 +134,23 @@ def test_a_folder_of_something_else_is_refused_and_untouched(tmp_path, name):
     with pytest.raises(OptionError, match="is neither a run nor an empty folder"):
         Run.create(tmp_path)
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("look", ["names", "exists"])
+@pytest.mark.parametrize("enter", [Run.create, Run.find])
+def test_a_run_that_another_render_makes_between_two_looks_is_opened(tmp_path, monkeypatch, enter, look):
+    real = getattr(FolderStore, look)
+
+    def look_too_early(store, name):
+        found = real(store, name)
+        with monkeypatch.context() as patch:
+            patch.setattr(FolderStore, look, real)
+            Run.create(store.folder)
+        return found
+
+    monkeypatch.setattr(FolderStore, look, look_too_early)
+    run = enter(tmp_path / "run")
+    assert run is None or run.segments == {}
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused_and_untouched(tmp_path):

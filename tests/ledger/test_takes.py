@@ -13,8 +13,9 @@ from ursa_ray.errors import LeaseError
 from ursa_ray.ledger import Commit, Run
 from ursa_ray.ledger import run as run_module
 from ursa_ray.ledger.commit import SCHEMA, Link
+from ursa_ray.ledger.damage import invalidate
 from ursa_ray.ledger.sealed import seal
-from ursa_ray.plan import with_takes
+from ursa_ray.plan import take_again, with_takes
 
 SHOTS = ({"frames": 60}, {"continue": "s0"})
 
@@ -53,6 +54,35 @@ def test_takes_outlast_a_snapshot(run, first, monkeypatch):
         pass
     assert run.store.names("log") == []
     assert run.takes == Run.open(run.store.folder).takes == {"s0[1]": 2}
+
+
+def test_takes_of_an_entry_that_is_passed_over_are_had_again_by_asking_again(run, first):
+    run.begin(first)
+    taken = with_takes(first, take_again(first, run.takes, {}, ["s0"]))
+    run.begin(taken)
+    entry = run.store.folder / "log" / f"{1:020}.parquet"
+    entry.write_bytes(entry.read_bytes()[:-1])
+    invalidate(run.store, 1)
+    again = Run.open(run.store.folder)
+    assert again.takes == {}
+    assert with_takes(first, take_again(first, again.takes, {}, ["s0"])) == taken
+
+
+def test_the_takes_that_the_last_film_shows_outlast_a_snapshot_and_later_takes(run, first, monkeypatch):
+    monkeypatch.setattr(run_module, "COMPACT_AT", 1)
+    assert run.shown_takes == {}
+    run.begin(with_takes(first, {"s0[1]": 1}))
+    run.commit(Commit("film", "the film", takes=run.takes))
+    run.begin(with_takes(first, {"s0[1]": 2}))
+    with run.locked():
+        pass
+    assert Run.open(run.store.folder).shown_takes == {"s0[1]": 1}
+
+
+def test_of_a_film_that_does_not_say_its_takes_all_are_shown(run, first):
+    run.begin(with_takes(first, {"s0[1]": 1}))
+    run.commit(Commit("film", "from before films said so"))
+    assert run.shown_takes == {"s0[1]": 1}
 
 
 def test_a_plan_made_before_a_later_take_is_refused_and_writes_nothing(run, first):

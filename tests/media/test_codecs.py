@@ -80,6 +80,36 @@ def test_without_loss_is_without_loss(tmp_path, noise):
     np.testing.assert_array_equal(pixels(tmp_path / "film.mkv"), noise(5))
 
 
+@pytest.mark.parametrize(("name", "least_db"), [("h264", 100), ("hevc", 40)])
+def test_every_quality_can_be_had_and_the_best_is_next_to_no_loss(tmp_path, noise, name, least_db):
+    """Beyond what is lost on the way to the pixels that the encoder takes."""
+    codec, frames, num_bytes = CODECS[name], noise(12), []
+    for crf in (0, 1, 51):
+        path = tmp_path / f"{crf}.mp4"
+        num_bytes.append(write_film(path, frames, 12, SIZE, FPS, codec.with_crf(crf)).size_bytes)
+    assert num_bytes == sorted(num_bytes, reverse=True)
+    sent = subprocess.run(
+        [
+            ffmpeg.executable(),
+            "-v",
+            "error",
+            *ffmpeg.receiving(*SIZE, FPS),
+            "-vf",
+            codec.filters,
+            "-f",
+            "rawvideo",
+            "-",
+        ],
+        input=frames.tobytes(),
+        capture_output=True,
+        check=True,
+    ).stdout
+    decode = [ffmpeg.executable(), "-v", "error", "-i", tmp_path / "0.mp4", "-fps_mode", "passthrough"]
+    shown = subprocess.run([*decode, "-f", "rawvideo", "-"], capture_output=True, check=True).stdout
+    error = np.square(np.frombuffer(shown, np.uint8).astype(float) - np.frombuffer(sent, np.uint8)).mean()
+    assert 10 * np.log10(255**2 / max(error, 1e-9)) > least_db
+
+
 def test_pictures_are_numbered_from_0_in_a_folder_of_any_name(tmp_path, noise):
     report = write_film(tmp_path / "100%d of it", noise(3), 3, SIZE, FPS, CODECS["png"])
     pictures = sorted((tmp_path / "100%d of it").iterdir())

@@ -78,19 +78,28 @@ def test_every_take_has_a_seed_of_its_own_that_follows_from_its_number():
 
 def test_a_shot_is_taken_again_whole_and_a_segment_alone():
     plan = plan_of(*SHOTS)
-    assert take_again(plan, {}, ["s0"]) == {"s0[0]": 1, "s0[1]": 1, "s0[2]": 1}
-    assert take_again(plan, {}, ["s0:1"]) == {"s0[1]": 1}
-    assert take_again(plan, {}, []) == {}
+    assert take_again(plan, {}, {}, ["s0"]) == {"s0[0]": 1, "s0[1]": 1, "s0[2]": 1}
+    assert take_again(plan, {}, {}, ["s0:1"]) == {"s0[1]": 1}
+    assert take_again(plan, {}, {}, []) == {}
 
 
 def test_parts_that_overlap_are_taken_again_once():
-    assert take_again(plan_of(*SHOTS), {}, ["s1", "s1:0", "s2", "s2"]) == {"s1[0]": 1, "s1[1]": 1, "s2[0]": 1}
+    assert take_again(plan_of(*SHOTS), {}, {}, ["s1", "s1:0", "s2", "s2"]) == {"s1[0]": 1, "s1[1]": 1, "s2[0]": 1}
 
 
 def test_takes_count_on_from_those_of_the_run_which_stay():
     takes = {"s0[1]": 4, "gone[0]": 2}
-    assert take_again(plan_of(*SHOTS), takes, ["s0:1", "s1:0"]) == {"s0[1]": 5, "gone[0]": 2, "s1[0]": 1}
+    assert take_again(plan_of(*SHOTS), takes, takes, ["s0:1", "s1:0"]) == {"s0[1]": 5, "gone[0]": 2, "s1[0]": 1}
     assert takes == {"s0[1]": 4, "gone[0]": 2}
+
+
+def test_a_take_that_no_finished_film_shows_is_not_taken_again():
+    plan, shown = plan_of(*SHOTS), {"s0[1]": 1}
+    asked = take_again(plan, shown, shown, ["s0"])
+    assert asked == {"s0[0]": 1, "s0[1]": 2, "s0[2]": 1}
+    assert take_again(plan, asked, shown, ["s0"]) == asked
+    assert take_again(plan, asked, shown, ["s0:1", "s2"]) == asked | {"s2[0]": 1}
+    assert take_again(plan, asked, asked, ["s0"]) == {"s0[0]": 2, "s0[1]": 3, "s0[2]": 2}
 
 
 @pytest.mark.parametrize(
@@ -108,11 +117,11 @@ def test_takes_count_on_from_those_of_the_run_which_stay():
 )
 def test_a_part_that_is_not_there_is_refused_with_those_that_are(part, message):
     with pytest.raises(OptionError) as caught:
-        take_again(plan_of(*SHOTS), {}, ["s0", part])
+        take_again(plan_of(*SHOTS), {}, {}, ["s0", part])
     assert str(caught.value) == message
 
 
 def test_of_many_shots_the_first_are_named():
     plan = plan_of(*({"frames": 5} for _ in range(30)))
     with pytest.raises(OptionError, match=r"Shots: s0, s1, s2, s3, s4, s5, s6, s7, \.\.\.\.$"):
-        take_again(plan, {}, ["dawn"])
+        take_again(plan, {}, {}, ["dawn"])

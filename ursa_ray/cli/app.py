@@ -35,6 +35,7 @@ def about(version: Annotated[bool, typer.Option("--version", help="Show the vers
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit the process with its code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     with Interruptible() as interrupted:
         try:
             app(arguments)
@@ -43,7 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
             is_done = isinstance(leaving, SystemExit) and not code
             # Whatever error it is by now: ffmpeg and Ray may have heard of it too.
             if code == INTERRUPTED or (interrupted.happened and not is_done):
-                complain("interrupted; what is committed is safe, render again to go on")
+                is_render = arguments[:1] == ["render"]
+                complain(f"interrupted{'; what is committed is safe, render again to go on' if is_render else ''}")
                 sys.exit(INTERRUPTED)
             _leave(leaving)
 

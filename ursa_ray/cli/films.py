@@ -183,7 +183,12 @@ def _with_takes(plan: "Plan", run: "Run | None", retake: list[str] | None) -> "P
         raise OptionError(
             "--retake: nothing is rendered yet that could be made again. Give the --run that it is in, or leave it out."
         )
-    return with_takes(plan, take_again(plan, {} if run is None else run.takes, retake or ()))
+    if run is None:
+        return plan
+    for part in retake or ():
+        if take_again(plan, run.takes, run.shown_takes, [part]) == run.takes:
+            warn([f"--retake {part}: its latest take is in no finished film yet, so this goes on with that one."])
+    return with_takes(plan, take_again(plan, run.takes, run.shown_takes, retake or ()))
 
 
 def _replaced(run: "Run", plan: "Plan") -> list[str]:

@@ -46,7 +46,10 @@ def export(
     crf: Annotated[
         int | None,
         typer.Option(
-            min=0, max=51, help="Quality of h264 and hevc, 0 is best.", show_default="the storyboard's; 20 for hevc"
+            min=0,
+            max=51,
+            help="Quality of h264 and hevc, 0 is best; h264 is then without loss, which few players show.",
+            show_default="the storyboard's; 20 for hevc",
         ),
     ] = None,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Pixels.", show_default="the film's")] = None,

@@ -29,15 +29,15 @@ def sample_films(num: int, seed: int) -> list[Take]:
 
 
 def measure_film(ursa: "Ursa", take: Take, seconds: int, **settings: Any) -> list[dict[str, Any]]:
-    """The rows of `measure_drift` of a film as the pipeline makes it."""
+    """The rows of `measure_seconds` of a film as the pipeline makes it."""
     fps = ursa.checkpoint.defaults.fps
     plan = plan_take(ursa.checkpoint, take, round(seconds * fps), **settings)
     frames, _ = cut(plan, make_segments(ursa, plan))
-    rows = measure_drift(frames, take.scene.background, take.scene.colour, round(fps)).to_pylist()
+    rows = measure_seconds(frames, take.scene.background, take.scene.colour, round(fps)).to_pylist()
     return [{"prompt": take.prompt, "seed": take.seed, "background": take.scene.background, **row} for row in rows]
 
 
-def measure_drift(frames: np.ndarray, background: str, colour: str, fps: int = world.FPS) -> pa.Table:
+def measure_seconds(frames: np.ndarray, background: str, colour: str, fps: int = world.FPS) -> pa.Table:
     """One row a second of a film, uint8 (frames, height, width, 3), that should show `colour` over `background`.
 
     `background_error` is the mean absolute difference from the drawn background away from objects, in grey levels.

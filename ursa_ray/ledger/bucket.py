@@ -25,7 +25,7 @@ from botocore.exceptions import (
 
 T = TypeVar("T")
 
-# Between tries; six tries take 9 s, less than a lease has left when a renewal fails.
+# Between tries; six that are refused at once take 9 s, a renewal of a lease has 20 s. Time-outs come on top.
 PAUSES_S = (0.1, 0.3, 1.0, 2.5, 5.0, 0.0)
 
 

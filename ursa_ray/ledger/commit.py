@@ -66,7 +66,7 @@ class Commit:
         seconds: wall time of making it.
         files: names and sha256 of what was made with the film; of an entry that is invalidated, as it was found.
         takes: of a plan, how often each segment was taken again, also of those that it does without. The latest
-            plan has all takes of the run: a log that keeps it needs no earlier one.
+            plan has all takes of the run: a log that keeps it needs no earlier one. Of a film, those when it was made.
     """
 
     kind: Kind

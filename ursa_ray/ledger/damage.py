@@ -1,4 +1,8 @@
-"""Passing over a damaged entry: what it held is rendered again, and its file stays where it is."""
+"""Passing over a damaged entry: what it held is rendered again.
+
+Its file stays where it is until a compaction removes it with all others. If it began the latest plan, the takes that
+were new in it are forgotten; given again, `--retake` finds what is committed of them.
+"""
 
 import os
 from socket import gethostname

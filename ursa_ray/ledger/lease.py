@@ -15,8 +15,9 @@ from typing import Self
 from ursa_ray.errors import LeaseError
 from ursa_ray.ledger.bucket import Bucket, Found
 
-# Renewed every 10 s. A renewal that times out after 10 s leaves another 10 s for the next; a render after a killed one
-# waits this long before it begins.
+# Renewed every 10 s: a put that is not answered within 10 s (ENTRY_TIMEOUT_S) leaves time for one more. Six that are
+# refused at once take 9 s, and a second later come the next. A store that answers nothing for 20 s may cost the lease,
+# no more than that. A render after a killed one waits a whole life before it begins.
 LIFE_S = 30.0
 
 
@@ -75,17 +76,17 @@ class Lease:
         return first
 
     def _keep_renewing(self, holder: str) -> None:
-        content = self._text(holder)
-        while not self._over.wait(self._life_s / 3):
+        content, wait_s = self._text(holder), self._life_s / 3
+        while not self._over.wait(wait_s):
             try:
                 self._etag = self._bucket.swap(self._key, content, self._etag)
-                content = self._text(holder)
+                content, wait_s = self._text(holder), self._life_s / 3
             except FileExistsError:
                 self.is_lost = True
                 return
             except OSError:
                 # Perhaps carried out: the next try has the same content and finds that out.
-                continue
+                wait_s = self._life_s / 30
 
     def _release(self) -> None:
         with suppress(OSError):  # It is another's, or is left to run out.

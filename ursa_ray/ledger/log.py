@@ -54,6 +54,7 @@ class Log:
         self.head = Head()
         self._num_compacted = 0
         self._is_lost = False
+        self._unsure = ""  # the hash of an entry that may be there although its append has failed
 
     @property
     def num_loose(self) -> int:
@@ -100,12 +101,14 @@ class Log:
 
         Raises:
             LeaseError: somebody else has appended to this log since it was read; from then on always.
-            LedgerError: the disk refuses.
+            LedgerError: the disk refuses. The entry may be there all the same; a later append goes on from what is.
         """
         if self._is_lost:
             raise LeaseError(f"{self.store.url}: {self._holder()} has taken over this run.")
+        self._settle()
         number, epoch, before = self.head
         content = commit.to_parquet(Link(number, before, epoch, secrets.token_hex(16)))
+        self._unsure = hashlib.sha256(content).hexdigest()
         name = log_name(number)
         try:
             # Its number may be free although others went on: the entry that was there is lost, or in a snapshot.
@@ -123,7 +126,7 @@ class Log:
             ) from error
         except OSError as error:
             raise self._refused(name, error) from error
-        self.head = Head(number + 1, epoch, hashlib.sha256(content).hexdigest())
+        self.head, self._unsure = Head(number + 1, epoch, self._unsure), ""
 
     def begin_epoch(self, holder: str) -> None:
         """From here on the entries are of `holder`, and whoever wrote the last ones can write no more."""
@@ -163,6 +166,14 @@ class Log:
     def _go_to(self, survey: Survey) -> None:
         self.head = survey.head
         self._num_compacted = survey.num_compacted
+
+    def _settle(self) -> None:
+        """Go past the entry of an append that has failed, if it is there and nobody has gone on since."""
+        if self._unsure:
+            survey = self.survey()
+            if [entry.sha256 for entry in survey.entries] == [self._unsure]:
+                self._go_to(survey)
+            self._unsure = ""
 
     def _holder(self) -> str:
         """Who has written after the entries of this object."""

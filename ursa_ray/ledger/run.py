@@ -61,9 +61,7 @@ class Run:
         """
         store = open_store(url)
         try:
-            if not store.exists(FORMAT_NAME):
-                if store.names(""):
-                    raise OptionError(f"{url}: is neither a run nor an empty folder. Give another --run.")
+            if not _is_run(store, url):
                 write_format(store)
         except FileExistsError:
             pass  # another render has just made it
@@ -81,9 +79,7 @@ class Run:
         """
         store = open_store(url)
         try:
-            if not store.exists(FORMAT_NAME):
-                if store.names(""):
-                    raise OptionError(f"{url}: is neither a run nor an empty folder. Give another --run.")
+            if not _is_run(store, url):
                 return None
         except OSError as error:
             raise OptionError(f"{url}: cannot be read ({error.strerror}). Give another --run.") from error
@@ -109,6 +105,13 @@ class Run:
             if self._log.num_loose >= COMPACT_AT:
                 self._log.compact(self._commits())
             yield
+
+    @property
+    def shown_takes(self) -> dict[str, int]:
+        """The takes of the run when its last film was made."""
+        if self.last_film is None:
+            return {}
+        return self.takes if self.last_film.takes is None else self.last_film.takes
 
     def where(self, name: str) -> str:
         """What people call a file of this run."""
@@ -190,3 +193,14 @@ class Run:
         plans = [] if self.plan_sha256 is None else [Commit("plan", self.plan_sha256, takes=self.takes)]
         films = [] if self.last_film is None else [self.last_film]
         return [*plans, *self.segments.values(), *films]
+
+
+def _is_run(store: Store, url: str | Path) -> bool:
+    """Whether a run is there; False if nothing is, and an `OptionError` if it is something else."""
+    # In this order: if what is there is of a run that another render is making, FORMAT.json came before it.
+    names = store.names("")
+    if store.exists(FORMAT_NAME):
+        return True
+    if names:
+        raise OptionError(f"{url}: is neither a run nor an empty folder. Give another --run.")
+    return False

@@ -13,7 +13,7 @@ from ursa_ray.media.cuts import cut_film, film_frames, num_before_cut
 from ursa_ray.media.ffmpeg import MAX_PICTURE_PX, encoders, ffmpeg_sha256, ffmpeg_version, require_encoder
 from ursa_ray.media.film import FilmReport, write_film
 from ursa_ray.media.frames import exactly, frames_sha256, resized
-from ursa_ray.media.mezzanine import mezzanine_is_whole, read_mezzanine, write_mezzanine
+from ursa_ray.media.mezzanine import read_mezzanine, write_mezzanine
 from ursa_ray.media.probe import VideoInfo, probe
 from ursa_ray.media.retime import nearest_frames, num_retimed
 from ursa_ray.media.stills import write_contact_sheet, write_still
@@ -34,7 +34,6 @@ __all__ = [
     "ffmpeg_version",
     "film_frames",
     "frames_sha256",
-    "mezzanine_is_whole",
     "nearest_frames",
     "num_before_cut",
     "num_retimed",

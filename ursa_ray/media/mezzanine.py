@@ -29,7 +29,7 @@ def write_mezzanine(folder: Path, frames: np.ndarray, fps: Fraction) -> str:
     A whole mezzanine that is already there is left alone; a damaged one is replaced.
     """
     sha = frames_sha256(frames)
-    if not mezzanine_is_whole(folder, sha):
+    if not is_whole(folder / f"{sha}.mkv"):
         with published(folder / f"{sha}.mkv") as aside:
             encode(aside, frames, fps)
             require_whole(aside)
@@ -56,10 +56,10 @@ def read_mezzanine(path: Path, start: int = 0, stop: int | None = None) -> Itera
         raise MediaError(f"{path}: holds {digest.num_frames} frames; [{start}, {stop}) was asked for.")
 
 
-def mezzanine_is_whole(folder: Path, sha: str) -> bool:
+def is_whole(path: Path) -> bool:
     """Whether it is there and holds the frames of its name."""
     try:
-        require_whole(folder / f"{sha}.mkv")
+        require_whole(path)
     except MediaError:
         return False
     return True

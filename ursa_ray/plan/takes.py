@@ -31,13 +31,17 @@ def with_takes(plan: Plan, takes: Takes) -> Plan:
     return replace(plan, shots=tuple(shots))
 
 
-def take_again(plan: Plan, takes: Takes, parts: Iterable[str]) -> dict[str, int]:
+def take_again(plan: Plan, takes: Takes, shown: Takes, parts: Iterable[str]) -> dict[str, int]:
     """One more take of each part, `SHOT` for all of its segments or `SHOT:SEGMENT` for one of them, counted from 0.
+
+    A segment whose take is later than in `shown`, those of the last finished film, keeps it: nobody can have judged it,
+    so it was asked for by the same command, which is given again after an interruption.
 
     Raises:
         OptionError: there is no such part; says which there are.
     """
-    again = {segment.name for part in parts for segment in _segments(plan, part)}
+    names = {segment.name for part in parts for segment in _segments(plan, part)}
+    again = {name for name in names if takes.get(name, 0) <= shown.get(name, 0)}
     return dict(takes) | {name: takes.get(name, 0) + 1 for name in again}
 
 
