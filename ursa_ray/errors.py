@@ -11,8 +11,9 @@
     |   +-- LeaseError           exit 7   another render works on this run
     +-- MediaError               exit 5   ffmpeg failed, or made something other than was planned
     +-- ReplicaError             exit 6   a replica could not start, or died
-        +-- LostError                     its node was preempted, scaled down or lost: nobody's fault
-        +-- OutputError                   it made what no segment can be: NaN, codes out of range, another shape
+    |   +-- LostError                     its node was preempted, scaled down or lost: nobody's fault
+    |   +-- OutputError                   it made what no segment can be: NaN, codes out of range, another shape
+    +-- StopError                exit 130 a job was stopped, or its user has left it alone
 
 A message says where, what, what was expected and the fix. Constructors take one string, so that errors survive
 pickling on their way from a Ray actor.
@@ -69,3 +70,7 @@ class LostError(ReplicaError):
 
 class OutputError(ReplicaError):
     pass
+
+
+class StopError(UrsaRayError):
+    exit_code = 130

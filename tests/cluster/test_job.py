@@ -1,9 +1,6 @@
 """`ray job submit` on a real head, as the README has it."""
 
 import json
-import os
-import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.heads import RAY, started_head
 from tests.storyboards import TWO_SHOTS, write
 from ursa_ray.cluster.connection import turns_strangers_away
 from ursa_ray.ledger import Run
@@ -19,53 +17,30 @@ from ursa_ray.media import probe
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
 REPOSITORY = Path(__file__).parent.parent.parent
-RAY = Path(sys.executable).parent / "ray"
-
-
-def free_port():
-    with socket.socket() as probe_socket:
-        probe_socket.bind(("127.0.0.1", 0))
-        return probe_socket.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory):
-    """A head on the loopback: its dashboard's address, the environment for its clients, its own address."""
-    folder = tmp_path_factory.mktemp("ray")
-    # Unix sockets have short names: the folder of a test is too deep for them.
-    temp = Path("/tmp") / folder.parent.name[-8:] / folder.name
-    port, dashboard = free_port(), free_port()
-    environment = os.environ | {
-        "RAY_AUTH_MODE": "disabled",
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-    command = [RAY, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2"]
-    command += ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
-    # Jobs are started by the agent, whose port is otherwise the same for all clusters of a machine.
-    command += [f"--dashboard-agent-listen-port={free_port()}"]
-    command += [f"--temp-dir={temp}", "--object-store-memory=100000000"]
-    with subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        while "Ray runtime started" not in (line := process.stdout.readline()):
-            assert line, "the head did not start"
-        yield f"http://127.0.0.1:{dashboard}", environment, f"127.0.0.1:{port}"
-        # A head that is asked politely drains for 30 s. All of its processes name its folder.
-        process.kill()
-        subprocess.run(["pkill", "-KILL", "-f", str(temp)], check=False)
-    shutil.rmtree(temp)
+    with started_head(tmp_path_factory.mktemp("ray"), RAY_AUTH_MODE="disabled") as head:
+        yield head
 
 
 def render_on(head, command, **options):
     done = subprocess.run(
-        list(map(str, command)), env=head[1], capture_output=True, text=True, timeout=200, check=False, **options
+        list(map(str, command)),
+        env=head.environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        **options,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return next(json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"film"'))
 
 
 def test_the_job_of_the_readme_renders_a_film_that_begins_with_a_picture(head, tmp_path):
-    command = [RAY, "job", "submit", "--address", head[0], "--working-dir", ".", "--"]
+    command = [RAY, "job", "submit", "--address", head.dashboard, "--working-dir", ".", "--"]
     command += [sys.executable, "jobs/render.py", "storyboards/extend-image.yaml"]
     command += ["--run", tmp_path / "run", "--replicas", "2", "--json"]
     rendered = render_on(head, command, cwd=REPOSITORY)
@@ -74,23 +49,23 @@ def test_the_job_of_the_readme_renders_a_film_that_begins_with_a_picture(head, t
 
 
 def test_a_render_that_connects_from_another_folder_finds_its_picture(head, tmp_path):
-    command = [sys.executable, "-m", "ursa_ray", "render", "extend-image.yaml", "--address", head[2]]
+    command = [sys.executable, "-m", "ursa_ray", "render", "extend-image.yaml", "--address", head.address]
     command += ["--run", tmp_path / "run", "--json"]
     assert render_on(head, command, cwd=REPOSITORY / "storyboards")["num_frames"] == 36
 
 
 def test_a_job_that_is_stopped_goes_on_where_it_was(head, tmp_path):
-    command = [RAY, "job", "submit", "--address", head[0], "--submission-id", "stopped", "--no-wait", "--"]
+    command = [RAY, "job", "submit", "--address", head.dashboard, "--submission-id", "stopped", "--no-wait", "--"]
     board = write(tmp_path, TWO_SHOTS.replace("steps: 4", "steps: 900"))
     command += [sys.executable, REPOSITORY / "jobs" / "render.py", board, "--run", tmp_path / "run", "--replicas", "1"]
-    subprocess.run(list(map(str, command)), env=head[1], check=True, capture_output=True)
+    subprocess.run(list(map(str, command)), env=head.environment, check=True, capture_output=True)
     until = time.monotonic() + 150
     while not list((tmp_path / "run" / "steps").glob("*/*")) and time.monotonic() < until:
         time.sleep(0.1)
-    stop = [RAY, "job", "stop", "--address", head[0], "stopped"]
-    subprocess.run(list(map(str, stop)), env=head[1], check=True, capture_output=True)
-    logs = [RAY, "job", "logs", "--address", head[0], "stopped"]
-    said = subprocess.run(list(map(str, logs)), env=head[1], check=True, capture_output=True, text=True).stdout
+    stop = [RAY, "job", "stop", "--address", head.dashboard, "stopped"]
+    subprocess.run(list(map(str, stop)), env=head.environment, check=True, capture_output=True)
+    logs = [RAY, "job", "logs", "--address", head.dashboard, "stopped"]
+    said = subprocess.run(list(map(str, logs)), env=head.environment, check=True, capture_output=True, text=True).stdout
     assert "dawn[0] begins" in said
     assert "Traceback" not in said
     run = Run.open(tmp_path / "run")
@@ -100,4 +75,4 @@ def test_a_job_that_is_stopped_goes_on_where_it_was(head, tmp_path):
 
 
 def test_a_head_without_tokens_answers_strangers(head):
-    assert not turns_strangers_away(head[2])
+    assert not turns_strangers_away(head.address)

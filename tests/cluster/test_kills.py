@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.test_job import RAY, free_port
+from tests.cluster.heads import RAY, free_port, of_session
 from tests.processes import Process
 from tests.storyboards import TWO_CHAINS, write
 from ursa_ray.ledger import Run
@@ -58,24 +58,18 @@ class Nodes:
 
     def raylets(self) -> list[int]:
         """Of the nodes that are not the head."""
-        return [pid for group in self._groups[1:] for pid in of_group(group.pid, "/raylet ")]
+        return [pid for group in self._groups[1:] for pid in of_session(group.pid, "/raylet ")]
 
     def replicas(self) -> list[int]:
-        return [pid for group in self._groups[1:] for pid in of_group(group.pid, "ray::Replica")]
+        return [pid for group in self._groups[1:] for pid in of_session(group.pid, "ray::Replica")]
 
     def stop(self) -> None:
         for group in self._groups:
-            for pid in of_group(group.pid, ""):
+            for pid in of_session(group.pid):
                 os.kill(pid, signal.SIGKILL)
             group.wait()
         for log in self._temp.parent.glob(f"{self._temp.name}.*.log"):
             log.unlink()
-
-
-def of_group(session: int, words: str) -> list[int]:
-    found = subprocess.run(["ps", "-ewwo", "pid=,sid=,stat=,args="], capture_output=True, text=True, check=True)
-    rows = [line.split(maxsplit=3) for line in found.stdout.splitlines()]
-    return [int(pid) for pid, sid, stat, args in rows if int(sid) == session and stat[0] != "Z" and words in args]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import typer
 
 from ursa_ray import __version__
 from ursa_ray.cli.output import complain, say
-from ursa_ray.errors import UrsaRayError
+from ursa_ray.errors import StopError, UrsaRayError
 from ursa_ray.interrupt import INTERRUPTED, Interruptible
 
 EXIT_CODES = (
@@ -41,9 +41,9 @@ def main(arguments: list[str] | None = None) -> None:
             app(arguments)
         except BaseException as leaving:
             code = leaving.code if isinstance(leaving, SystemExit) else None
-            is_done = isinstance(leaving, SystemExit) and not code
+            needs_no_word = isinstance(leaving, StopError) or (isinstance(leaving, SystemExit) and not code)
             # Whatever error it is by now: ffmpeg and Ray may have heard of it too.
-            if code == INTERRUPTED or (interrupted.happened and not is_done):
+            if code == INTERRUPTED or (interrupted.happened and not needs_no_word):
                 is_render = arguments[:1] == ["render"]
                 complain(f"interrupted{'; what is committed is safe, render again to go on' if is_render else ''}")
                 sys.exit(INTERRUPTED)

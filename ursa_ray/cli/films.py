@@ -1,5 +1,6 @@
 """`plan` and `render`: from a storyboard to a film."""
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ursa_ray.cli.app import app
-from ursa_ray.cli.options import AsJson, Device, StoryboardPath
+from ursa_ray.cli.options import AsJson, Device, StoryboardPath, require_lasting
 from ursa_ray.cli.output import say, say_json, warn
 from ursa_ray.errors import LedgerError, OptionError
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from ursa_ray.plan import Plan
     from ursa_ray.schedule import Limits
     from ursa_ray.work import WorkerOptions
+
+# Ray tells the driver of a job so.
+IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -115,6 +119,8 @@ def render(
     from ursa_ray.work import WorkerOptions
 
     url = run if run is not None else f"renders/{_run_name(storyboard)}"
+    if IN_A_JOB in os.environ:
+        require_lasting(url)
     prepared = prepare(storyboard, fetch=True)
     found = Run.find(url)
     planned = _with_takes(prepared.plan, found, retake)

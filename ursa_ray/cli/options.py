@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from ursa_ray.errors import OptionError
+
 
 class Device(StrEnum):
     CPU = "cpu"
@@ -15,3 +17,16 @@ class Device(StrEnum):
 StoryboardPath = Annotated[Path, typer.Argument(metavar="STORYBOARD", help="YAML file that says what to film.")]
 RunUrl = Annotated[str, typer.Argument(metavar="RUN", help="Folder or s3://bucket/prefix of a render.")]
 AsJson = Annotated[bool, typer.Option("--json", help="End standard output with one line that holds one JSON object.")]
+
+
+def require_lasting(run: str | None) -> None:
+    """Refuse a run that would lie in the folder of a job, which is gone with it.
+
+    Raises:
+        OptionError: it is neither an absolute path nor in a bucket.
+    """
+    if run is None or not (run.startswith("s3://") or Path(run).is_absolute()):
+        raise OptionError(
+            f"--run is {'missing' if run is None else repr(run)}, and a job's own folder is gone with it. Give a "
+            "folder that all nodes share, by its absolute path, or s3://bucket/prefix."
+        )

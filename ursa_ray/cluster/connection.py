@@ -70,10 +70,14 @@ def require_token(address: str) -> None:
         OptionError: it does not ask for a token.
     """
     if not is_loopback(address.rpartition(":")[0]) and not turns_strangers_away(address):
-        raise OptionError(
-            f"the Ray cluster at {address} asks for no token, so whoever reaches it runs code on it and on its "
-            "clients. Start it with RAY_AUTH_MODE=token, as cluster.yaml does, or insist with --insecure-cluster."
-        )
+        raise asks_for_no_token(address)
+
+
+def asks_for_no_token(address: str) -> OptionError:
+    return OptionError(
+        f"the Ray cluster at {address} asks for no token, so whoever reaches it runs code on it and on its "
+        "clients. Start it with RAY_AUTH_MODE=token, as cluster.yaml does, or insist with --insecure-cluster."
+    )
 
 
 def is_loopback(host: str) -> bool:

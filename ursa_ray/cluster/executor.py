@@ -48,7 +48,7 @@ class RayOptions:
         if self.address not in (None, "auto") and not re.fullmatch(r"[^/:]+:\d+", self.address or ""):
             raise OptionError(
                 f"address is {self.address!r}, expected HOST:PORT of the head, or auto on a machine of the cluster. "
-                "From elsewhere submit a job: ray job submit -- python jobs/render.py ..."
+                "From elsewhere submit a job: ursa-ray submit STORYBOARD --address http://HEAD:8265 --run ..."
             )
 
 
