@@ -2,16 +2,18 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.storyboards import TWO_SHOTS, write
+from tests.storyboards import TWO_CHAINS, TWO_SHOTS, write
 from ursa_ray.cluster.connection import turns_strangers_away
 from ursa_ray.ledger import Run
 from ursa_ray.media import probe
@@ -30,11 +32,11 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory):
-    """A head on the loopback: its dashboard's address, the environment for its clients, its own address."""
+    """A head on the loopback: its dashboard's address, the environment for its clients, its own and its metrics'."""
     folder = tmp_path_factory.mktemp("ray")
     # Unix sockets have short names: the folder of a test is too deep for them.
     temp = Path("/tmp") / folder.parent.name[-8:] / folder.name
-    port, dashboard = free_port(), free_port()
+    port, dashboard, metrics = free_port(), free_port(), free_port()
     environment = os.environ | {
         "RAY_AUTH_MODE": "disabled",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -44,16 +46,18 @@ def head(tmp_path_factory):
     command += ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
     # Jobs are started by the agent, whose port is otherwise the same for all clusters of a machine.
     command += [f"--dashboard-agent-listen-port={free_port()}"]
-    command += [f"--temp-dir={temp}", "--object-store-memory=100000000"]
+    command += [f"--metrics-export-port={metrics}", f"--temp-dir={temp}", "--object-store-memory=100000000"]
     with subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         while "Ray runtime started" not in (line := process.stdout.readline()):
             assert line, "the head did not start"
-        yield f"http://127.0.0.1:{dashboard}", environment, f"127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{dashboard}", environment, f"127.0.0.1:{port}", f"http://127.0.0.1:{metrics}/metrics"
         # A head that is asked politely drains for 30 s. All of its processes name its folder.
         process.kill()
-        subprocess.run(["pkill", "-KILL", "-f", str(temp)], check=False)
-    shutil.rmtree(temp)
+        while subprocess.run(["pkill", "-KILL", "-f", str(temp)], check=False).returncode == 0:
+            time.sleep(0.1)
+    # Workers name no folder and end by themselves when their raylet is gone; they may still write their logs.
+    shutil.rmtree(temp, ignore_errors=True)
 
 
 def render_on(head, command, **options):
@@ -97,6 +101,36 @@ def test_a_job_that_is_stopped_goes_on_where_it_was(head, tmp_path):
     assert run.steps.latest(run.plan().segments[0].key).num_done >= 1
     with run.locked():
         pass
+
+
+def scrape(head, run):
+    """Values of a run's series by name and labels, less the labels that Ray adds."""
+    with urllib.request.urlopen(head[3], timeout=10) as reply:
+        lines = reply.read().decode().splitlines()
+    found = {}
+    for line in lines:
+        if line.startswith("ray_ursa_") and f'run="{run}"' in line:
+            name, labels, value = re.fullmatch(r"(\w+){(.*)} (\S+)", line).groups()
+            ours = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+            found[name, *(ours[label] for label in ("state", "kind", "le") if label in ours)] = float(value)
+    return found
+
+
+def test_prometheus_finds_what_a_render_did(head, tmp_path):
+    command = [sys.executable, "-m", "ursa_ray", "render", write(tmp_path, TWO_CHAINS), "--address", head[2]]
+    began = time.monotonic()
+    rendered = render_on(head, [*command, "--run", tmp_path / "chains", "--replicas", "2", "--json"])
+    seconds = time.monotonic() - began
+    # A driver sends the last of it when it disconnects.
+    found = scrape(head, "chains")
+    assert rendered["generated_segments"] == 6
+    assert found["ray_ursa_segments_finished_total",] == found["ray_ursa_segment_seconds_count",] == 6
+    assert found["ray_ursa_segment_seconds_bucket", "+Inf"] == 6
+    assert found["ray_ursa_steps_total",] == 6 * 4
+    assert found["ray_ursa_segments_left",] == 0
+    assert 0 < found["ray_ursa_replica_seconds_total", "busy"] < 2 * seconds
+    assert ("ray_ursa_replicas", "starting") in found
+    assert [name for name in found if "failed" in name[0]] == []
 
 
 def test_a_head_without_tokens_answers_strangers(head):
