@@ -1,8 +1,10 @@
 """Who renders and how far, as another process sees it."""
 
+import fcntl
 import json
 import os
 import signal
+import threading
 from dataclasses import replace
 from socket import gethostname
 
@@ -82,12 +84,21 @@ def test_time_left_is_that_of_what_is_missing_at_the_pace_so_far(tmp_path):
     assert ", about 15 s left at this pace" in underway_text(now)
 
 
-def test_looking_who_renders_keeps_nobody_out(place):
+def test_who_renders_is_known_from_the_first_moment_to_the_last(place):
     run = Run.create(place)
-    for _ in range(20):
+    for _ in range(5):
         assert run.store.holder() is None
         with run.locked():
             assert run.store.holder().startswith(f"process {os.getpid()} ")
+
+
+def test_a_look_at_a_folder_keeps_no_render_out(tmp_path):
+    run = Run.create(tmp_path / "run")
+    with (tmp_path / "run" / "LEASE").open("w") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.05, fcntl.flock, (looking.fileno(), fcntl.LOCK_UN)).start()
+        with run.locked():
+            pass
 
 
 @pytest.mark.parametrize(("life_s", "is_alive"), [(3600, True), (-1, False)])

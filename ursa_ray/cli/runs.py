@@ -22,7 +22,7 @@ class Retime(StrEnum):
 
 @app.command()
 def status(run: RunUrl, as_json: AsJson = False) -> None:
-    """Show how far a render is, from its ledger alone: also while it runs, and from another machine."""
+    """Show how far a render is, from its run alone: also while it works, and from another machine."""
     from ursa_ray.ledger import Run
     from ursa_ray.summary import run_summary, run_text, underway_text
     from ursa_ray.underway import underway
