@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,8 @@ def test_a_run_that_is_told_may_be_any_folder_of_the_users(run_command, tmp_path
 
 def test_a_log_has_plain_lines_with_time_left(run_command, tmp_path):
     _, _, err = run_command("render", write(tmp_path, TWO_SHOTS), "--run", tmp_path / "run")
-    lines = err.splitlines()
+    times, lines = zip(*(line.split(" ", 1) for line in err.splitlines()), strict=True)
+    assert all(time.strptime(said, "%H:%M:%S") for said in times)
     assert lines[0] == "4 segments, 38 frames"
     assert "dawn[0] begins" in lines
     assert any(line.startswith("dusk[0] committed after") and line.endswith("left") for line in lines)

@@ -1,6 +1,7 @@
 """A render as it goes on: bars on a terminal, plain lines in a log."""
 
 import sys
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Self
 
@@ -62,7 +63,7 @@ def listener() -> "Lines | Bars":
 
 
 class Lines(Words):
-    """One line for what begins, ends or fails, and now and then for the steps in between."""
+    """One line for what begins, ends or fails, and now and then for the steps in between, with its time in UTC."""
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +90,7 @@ class Lines(Words):
 
     def _say(self, words: str) -> None:
         self._said = monotonic()
-        print(words, file=sys.stderr, flush=True)  # noqa: T201
+        print(f"{datetime.now(UTC):%H:%M:%S} {words}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 class Bars(Words):

@@ -1,9 +1,13 @@
 """What a render tells as it goes on."""
 
+import logging
 from dataclasses import dataclass
+from typing import Any
 
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.schedule import BlockNode, Place
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,3 +44,40 @@ class Listener:
     def load(self, load: Load) -> None: ...
 
     def join(self, plan: Plan) -> None: ...
+
+
+class Several(Listener):
+    """Tells each of them in turn."""
+
+    def __init__(self, *listeners: Listener):
+        self._listeners = listeners
+
+    def __getattribute__(self, name: str) -> Any:
+        """Not `__getattr__`: nobody asks it for what the class above has."""
+        if name.startswith("_"):
+            return super().__getattribute__(name)
+        listening = [getattr(listener, name) for listener in self._listeners]
+
+        def tell(*what: Any) -> None:
+            for listen in listening:
+                listen(*what)
+
+        return tell
+
+
+class Harmless(Several):
+    """Tells listeners that a render can do without: none that fails ends it, and it is told no more."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("_"):
+            return super().__getattribute__(name)
+        tell = super().__getattribute__(name)
+
+        def try_to_tell(*what: Any) -> None:
+            try:
+                tell(*what)
+            except Exception as error:
+                self._listeners = ()
+                logger.warning("%s: %s; it is told no more.", name, error)
+
+        return try_to_tell

@@ -6,6 +6,7 @@ from ursa_ray.ledger import FILM, Run
 from ursa_ray.plan import Difference, Plan
 from ursa_ray.plan.cost import H200_FLOPS_PER_S
 from ursa_ray.report import read_report
+from ursa_ray.underway import Underway
 
 if TYPE_CHECKING:  # it would load torch
     from ursa_ray.export import Exported
@@ -167,6 +168,18 @@ def run_text(summary: dict[str, Any]) -> str:
             f"on {attempt['node']})"
             for attempt in failed["attempts"]
         ]
+    return "\n".join(lines)
+
+
+def underway_text(underway: Underway) -> str:
+    """Empty if nobody renders and nothing is begun."""
+    left = underway.seconds_left
+    lines = [f"{begun.segment}: step {begun.num_done} of {begun.num_steps}" for begun in underway.begun]
+    if underway.rendered_by is not None:
+        pace = "" if left is None else f", about {format_time(left)} left at this pace"
+        lines.insert(0, f"rendered by {underway.rendered_by}{pace}")
+    elif lines:
+        lines.insert(0, "begun, but nobody renders now:")
     return "\n".join(lines)
 
 

@@ -16,10 +16,11 @@ RAY = Path(sys.executable).parent / "ray"
 
 @dataclass(frozen=True)
 class Head:
-    """`dashboard` and `address` as clients name them; `environment` is theirs."""
+    """`dashboard` and `address` as clients name them, `metrics` as Prometheus does; `environment` is the clients'."""
 
     dashboard: str
     address: str
+    metrics: str
     environment: dict[str, str]
 
 
@@ -40,7 +41,7 @@ def of_session(session: int, words: str = "") -> list[int]:
 def started_head(folder: Path, **settings: str) -> Iterator[Head]:
     # Unix sockets have short names: the folder of a test is too deep for them.
     temp = Path("/tmp") / f"{folder.parent.name[-8:]}-{os.getpid()}-{folder.name}"
-    port, dashboard = free_port(), free_port()
+    port, dashboard, metrics = free_port(), free_port(), free_port()
     environment = os.environ | {
         # A job's python is that of the environment in which the head was started.
         "PATH": f"{RAY.parent}{os.pathsep}{os.environ['PATH']}",
@@ -52,7 +53,7 @@ def started_head(folder: Path, **settings: str) -> Iterator[Head]:
     command += ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
     # Jobs are started by the agent, whose port is otherwise the same for all clusters of a machine.
     command += [f"--dashboard-agent-listen-port={free_port()}"]
-    command += [f"--temp-dir={temp}", "--object-store-memory=100000000"]
+    command += [f"--metrics-export-port={metrics}", f"--temp-dir={temp}", "--object-store-memory=100000000"]
     with subprocess.Popen(
         list(map(str, command)), env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
@@ -60,9 +61,10 @@ def started_head(folder: Path, **settings: str) -> Iterator[Head]:
         try:
             while "Ray runtime started" not in (line := process.stdout.readline()):
                 assert line, "the head did not start"
-            yield Head(f"http://127.0.0.1:{dashboard}", f"127.0.0.1:{port}", environment)
+            at = "http://127.0.0.1"
+            yield Head(f"{at}:{dashboard}", f"127.0.0.1:{port}", f"{at}:{metrics}/metrics", environment)
         finally:
             # A head that is asked politely drains for 30 s.
             for pid in of_session(process.pid):
                 os.kill(pid, signal.SIGKILL)
-    shutil.rmtree(temp)
+    shutil.rmtree(temp, ignore_errors=True)  # what is dying may still write its logs

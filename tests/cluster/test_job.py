@@ -1,15 +1,17 @@
 """`ray job submit` on a real head, as the README has it."""
 
 import json
+import re
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.heads import RAY, started_head
-from tests.storyboards import TWO_SHOTS, write
+from tests.storyboards import TWO_CHAINS, TWO_SHOTS, write
 from ursa_ray.cluster.connection import turns_strangers_away
 from ursa_ray.ledger import Run
 from ursa_ray.media import probe
@@ -72,6 +74,36 @@ def test_a_job_that_is_stopped_goes_on_where_it_was(head, tmp_path):
     assert run.steps.latest(run.plan().segments[0].key).num_done >= 1
     with run.locked():
         pass
+
+
+def scrape(head, run):
+    """Values of a run's series by name and labels, less the labels that Ray adds."""
+    with urllib.request.urlopen(head.metrics, timeout=10) as reply:
+        lines = reply.read().decode().splitlines()
+    found = {}
+    for line in lines:
+        if line.startswith("ray_ursa_") and f'run="{run}"' in line:
+            name, labels, value = re.fullmatch(r"(\w+){(.*)} (\S+)", line).groups()
+            ours = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+            found[name, *(ours[label] for label in ("state", "kind", "le") if label in ours)] = float(value)
+    return found
+
+
+def test_prometheus_finds_what_a_render_did(head, tmp_path):
+    command = [sys.executable, "-m", "ursa_ray", "render", write(tmp_path, TWO_CHAINS), "--address", head.address]
+    began = time.monotonic()
+    rendered = render_on(head, [*command, "--run", tmp_path / "chains", "--replicas", "2", "--json"])
+    seconds = time.monotonic() - began
+    # A driver sends the last of it when it disconnects.
+    found = scrape(head, "chains")
+    assert rendered["generated_segments"] == 6
+    assert found["ray_ursa_segments_finished_total",] == found["ray_ursa_segment_seconds_count",] == 6
+    assert found["ray_ursa_segment_seconds_bucket", "+Inf"] == 6
+    assert found["ray_ursa_steps_total",] == 6 * 4
+    assert found["ray_ursa_segments_left",] == 0
+    assert 0 < found["ray_ursa_replica_seconds_total", "busy"] < 2 * seconds
+    assert ("ray_ursa_replicas", "starting") in found
+    assert [name for name in found if "failed" in name[0]] == []
 
 
 def test_a_head_without_tokens_answers_strangers(head):

@@ -35,7 +35,8 @@ def require_nothing_made_twice(folder):
     """The log of the command, which is no part of the run, has no segment begin that was committed before."""
     committed = set()
     for line in (folder / "stderr.log").read_text().splitlines():
-        name, _, what = line.partition(" ")
+        _, _, said = line.partition(" ")  # after its time
+        name, _, what = said.partition(" ")
         if what == "begins":
             assert name not in committed, line
         elif what.startswith("committed after"):

@@ -2,6 +2,7 @@
 
 import os
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,18 +10,27 @@ import typer
 
 from ursa_ray.cli.app import app
 from ursa_ray.cli.options import AsJson, Device, StoryboardPath, require_lasting
-from ursa_ray.cli.output import say, say_json, warn
+from ursa_ray.cli.output import say, say_json, warn, write_notes_with
 from ursa_ray.errors import LedgerError, OptionError
 
 if TYPE_CHECKING:
+    from ursa_ray.console import Bars, Lines
     from ursa_ray.executor import Executor
+    from ursa_ray.json_log import JsonLog
     from ursa_ray.ledger import Run
+    from ursa_ray.listener import Listener
     from ursa_ray.plan import Plan
     from ursa_ray.schedule import Limits
     from ursa_ray.work import WorkerOptions
 
 # Ray tells the driver of a job so.
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+
+
+class LogFormat(StrEnum):
+    LINES = "lines"
+    JSON = "json"
+
 
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -106,11 +116,18 @@ def render(
     insecure_cluster: Annotated[
         bool, typer.Option("--insecure-cluster", help="Render also on a remote Ray cluster that asks for no token.")
     ] = False,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            help="How standard error tells of the render: lines, or json with one object a line.",
+            show_default="bars on a terminal, else lines",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the film, or go on making it: what is committed in the run is never generated again."""
-    from ursa_ray.console import listener
     from ursa_ray.ledger import Run, open_store
+    from ursa_ray.listener import Several
     from ursa_ray.model import check_weights
     from ursa_ray.prepare import prepare
     from ursa_ray.render import render as make
@@ -121,6 +138,7 @@ def render(
     url = run if run is not None else f"renders/{_run_name(storyboard)}"
     if IN_A_JOB in os.environ:
         require_lasting(url)
+    log = _log(log_format, url)
     prepared = prepare(storyboard, fetch=True)
     found = Run.find(url)
     planned = _with_takes(prepared.plan, found, retake)
@@ -137,8 +155,8 @@ def render(
     opened = found or Run.create(url)
     if not retake:
         warn(_replaced(opened, planned))
-    with listener() as told:
-        rendered = make(planned, opened, executor, told)
+    with log as told:
+        rendered = make(planned, opened, executor, Several(told, *_metrics(executor, url)))
     say(f"{rendered.film}: {rendered.num_frames} frames, {planned.seconds:.1f} s")
     if as_json:
         say_json(render_summary(rendered))
@@ -179,6 +197,33 @@ def _executor(
     from ursa_ray.cluster.executor import RayExecutor, RayOptions
 
     return RayExecutor(worker, RayOptions(limits, address, insecure, accelerators))
+
+
+def _log(log_format: LogFormat | None, run: str) -> "Bars | Lines | JsonLog":
+    from ursa_ray.console import Lines, listener
+    from ursa_ray.json_log import JsonLog
+
+    match log_format:
+        case None:
+            return listener()
+        case LogFormat.LINES:
+            return Lines()
+        case LogFormat.JSON:
+            log = JsonLog(run)
+            write_notes_with(log.note)
+            return log
+
+
+def _metrics(executor: "Executor", run: str) -> "list[Listener]":
+    """Where there is a cluster that exports them."""
+    from ursa_ray.executor import InProcessExecutor
+
+    if isinstance(executor, InProcessExecutor):
+        return []
+    from ursa_ray.cluster.metrics import Metrics
+    from ursa_ray.listener import Harmless
+
+    return [Harmless(Metrics(run.rstrip("/").rpartition("/")[2]))]
 
 
 def _with_takes(plan: "Plan", run: "Run | None", retake: list[str] | None) -> "Plan":

@@ -94,9 +94,9 @@ def _follow(cluster: "Cluster", job: str) -> None:
 
 
 def _tell(line: str) -> None:
-    """A result to standard output, any other line of the log to standard error."""
+    """A result to standard output, any other line of the log to standard error, also those of --log-format json."""
     try:
-        is_result = line.startswith("{") and isinstance(json.loads(line), dict)
+        found = json.loads(line) if line.startswith("{") else None
     except ValueError:
-        is_result = False
-    (say if is_result else note)(line)
+        found = None
+    (note if found is None or "event" in found else say)(line)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -15,13 +15,27 @@ def say_json(content: dict[str, Any]) -> None:
 
 
 def note(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)  # noqa: T201
+    _note("info", words)
 
 
 def warn(warnings: Iterable[str]) -> None:
     for warning in warnings:
-        note(f"warning: {warning}")
+        _note("warning", warning)
 
 
 def complain(problem: str) -> None:
-    note(f"ursa-ray: {problem}")
+    _note("error", problem)
+
+
+def write_notes_with(write: Callable[[str, str], None] | None = None) -> None:
+    """Hand the level (info, warning, error) and the words of notes to a log, or, as at first, print them."""
+    global _note
+    _note = write or _print_note
+
+
+def _print_note(level: str, words: str) -> None:
+    prefix = {"info": "", "warning": "warning: ", "error": "ursa-ray: "}[level]
+    print(f"{prefix}{words}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+_note = _print_note

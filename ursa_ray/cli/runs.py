@@ -22,14 +22,16 @@ class Retime(StrEnum):
 
 @app.command()
 def status(run: RunUrl, as_json: AsJson = False) -> None:
-    """Show how far a render is, from its ledger alone: also while it runs, and from another machine."""
+    """Show how far a render is, from its run alone: also while it works, and from another machine."""
     from ursa_ray.ledger import Run
-    from ursa_ray.summary import run_summary, run_text
+    from ursa_ray.summary import run_summary, run_text, underway_text
+    from ursa_ray.underway import underway
 
-    summary = run_summary(Run.open(run))
-    say(run_text(summary))
+    opened = Run.open(run)
+    summary, now = run_summary(opened), underway(opened)
+    say("\n".join(filter(None, [run_text(summary), underway_text(now)])))
     if as_json:
-        say_json(summary)
+        say_json(summary | asdict(now))
 
 
 @app.command()

@@ -9,6 +9,7 @@ import errno
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, TypeVar
 
 import boto3
@@ -70,6 +71,13 @@ class Bucket:
 
     def read(self, key: str) -> bytes:
         return self._again(lambda: self._get(key), key).content
+
+    def age_s(self, key: str) -> float:
+        """Since an object was put, by the store's clock alone."""
+        with os_errors(self._where(key)):
+            reply = self._client.head_object(Bucket=self.name, Key=key)
+        now = parsedate_to_datetime(reply["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return (now - reply["LastModified"]).total_seconds()
 
     def swap(self, key: str, content: bytes, expected: str | None) -> str:
         """Put an object in place of the one whose ETag is `expected`, or where none is; its ETag.

@@ -103,6 +103,18 @@ class Lease:
         )
 
 
+def seen_holder(bucket: Bucket, key: str, life_s: float) -> str | None:
+    """Who holds a lease, for one who does not want it: a lease older than its life is nobody's.
+
+    Raises:
+        OSError: the store refuses.
+    """
+    found = bucket.find(key)
+    if found is None or not _holder(found) or bucket.age_s(key) > _life_s(found, life_s):
+        return None
+    return _holder(found)
+
+
 def _holder(found: Found) -> str:
     """Empty if it was released; a damaged lease is somebody's until it has run out."""
     try:

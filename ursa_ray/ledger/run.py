@@ -14,6 +14,7 @@ film.mp4, stills/, ...     what was asked for
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from socket import gethostname
 from typing import Self
@@ -98,7 +99,8 @@ class Run:
         Raises:
             LeaseError: another render is working on this run.
         """
-        holder = f"process {os.getpid()} on {gethostname()}"
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        holder = f"process {os.getpid()} on {gethostname()} since {now}"
         with self.store.lease(holder):
             self._read()
             self._log.begin_epoch(holder)

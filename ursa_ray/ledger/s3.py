@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError
 from ursa_ray.errors import LeaseError, LedgerError, OptionError
 from ursa_ray.files import ASIDE
 from ursa_ray.ledger.bucket import PAUSES_S, Bucket, connect, os_errors
-from ursa_ray.ledger.lease import LIFE_S, Lease
+from ursa_ray.ledger.lease import LIFE_S, Lease, seen_holder
 
 SCHEME = "s3://"
 LEASE = "LEASE"
@@ -121,6 +121,9 @@ class S3Store:
                 yield
             finally:
                 self._lease = None
+
+    def holder(self) -> str | None:
+        return seen_holder(self._bucket, self._key(LEASE), self._life_s)
 
     def _upload(self, path: Path, name: str) -> None:
         """An object appears when its last byte has arrived, also one that is sent in parts."""

@@ -62,6 +62,11 @@ class Steps:
         """The saved states of a segment, the furthest last."""
         return self._store.names(_folder(key))
 
+    def num_done(self, key: str) -> int:
+        """Steps after which the furthest state was saved; it is not read."""
+        names = self.names(key)
+        return int(names[-1].partition(".")[0]) if names else 0
+
     def read(self, key: str, name: str) -> Saved:
         """A saved state.
 

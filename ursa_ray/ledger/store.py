@@ -66,6 +66,10 @@ class Store(Protocol):
         """
         ...
 
+    def holder(self) -> str | None:
+        """Who holds the lease, None if nobody; looking keeps nobody out."""
+        ...
+
 
 def open_store(url: str | Path) -> Store:
     """The store at a folder's path or at `s3://bucket/prefix`; nothing is read or written yet.
