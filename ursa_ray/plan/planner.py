@@ -3,7 +3,6 @@
 import hashlib
 from bisect import bisect
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 from ursa_ray.checkpoint import Checkpoint, TextTokenizer
