@@ -13,6 +13,7 @@ from ursa_ray.errors import LedgerError, OptionError
 
 if TYPE_CHECKING:
     from ursa_ray.executor import Executor
+    from ursa_ray.forecast import Question
     from ursa_ray.ledger import Run
     from ursa_ray.plan import Plan
     from ursa_ray.work import WorkerOptions
@@ -37,14 +38,34 @@ def plan(
         str | None, typer.Option(help="Show also what this run has of it, what is new, and why.", show_default=False)
     ] = None,
     retake: Retake = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000, help="Predict how long it takes on so many GPUs.", show_default=False),
+    ] = None,
+    deadline: Annotated[
+        str | None, typer.Option(help="Say how many GPUs it takes: 30m, 2h 30min.", show_default=False)
+    ] = None,
+    gpu: Annotated[str | None, typer.Option(help="Kind of GPU: h200, h100, a100, l40s.", show_default="h200")] = None,
+    price: Annotated[
+        float | None, typer.Option(min=0, help="Of an hour of one GPU, in any currency.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the shots, segments, frames and work of a film without making it."""
+    """Show the shots, segments, frames and work of a film without making it, and how long that would take."""
+    from ursa_ray.forecast import predict
     from ursa_ray.ledger import Run
     from ursa_ray.plan import difference
     from ursa_ray.prepare import prepare
-    from ursa_ray.summary import difference_summary, difference_text, plan_summary, plan_text
+    from ursa_ray.summary import (
+        difference_summary,
+        difference_text,
+        plan_summary,
+        plan_text,
+        prediction_summary,
+        prediction_text,
+    )
 
+    asked = _question(gpus, deadline, gpu, price)
     prepared = prepare(storyboard)
     found = None if run is None else Run.find(run)
     planned = _with_takes(prepared.plan, found, retake)
@@ -58,6 +79,10 @@ def plan(
         new = difference(planned, before, committed)
         say(difference_text(run, found is not None, new))
         summary["difference"] = difference_summary(run, found is not None, new)
+    if asked is not None:
+        predicted = predict(planned, () if found is None else found.segments.keys(), asked)
+        say(prediction_text(predicted))
+        summary["prediction"] = prediction_summary(predicted)
     if as_json:
         say_json(summary)
 
@@ -120,6 +145,21 @@ def render(
     say(f"{rendered.film}: {rendered.num_frames} frames, {planned.seconds:.1f} s")
     if as_json:
         say_json(render_summary(rendered))
+
+
+def _question(gpus: int | None, deadline: str | None, gpu: str | None, price: float | None) -> "Question | None":
+    from ursa_ray.forecast import Gpu, Question
+    from ursa_ray.storyboard.durations import parse_time_limit
+
+    if gpus is None and deadline is None:
+        if gpu is not None or price is not None:
+            raise OptionError("--gpu and --price say what is used; give also --gpus, how many of it, or a --deadline.")
+        return None
+    try:
+        deadline_s = None if deadline is None else float(parse_time_limit(deadline))
+    except ValueError as error:
+        raise OptionError(f"--deadline {deadline}: {error}.") from None
+    return Question(Gpu(gpu or "h200", price), gpus, deadline_s)
 
 
 def _run_name(storyboard: Path) -> str:
