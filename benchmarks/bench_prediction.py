@@ -110,10 +110,11 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=0.2)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
+    where = machine()
     found = compare(film(), asked.replicas, asked.seconds, asked.startup, Dice(1, asked.noise))
     asked.out.mkdir(parents=True, exist_ok=True)
     result = {
-        "machine": machine(),
+        "machine": where,
         "replicas": f"{asked.replicas} threads that sleep",
         "num_segments": len(found.starts),
         "seconds_a_segment": asked.seconds,

@@ -204,9 +204,9 @@ def machine() -> str:
     return f"{len(names)} x {cpu}, Python {platform.python_version()}, commit {commit.stdout.strip()}"
 
 
-def text(found: list[Cell], plans: list[str]) -> str:
+def text(found: list[Cell], plans: list[str], where: str) -> str:
     slowest = max(found, key=lambda each: each.simulated_in_s)
-    parts = ["python benchmarks/bench_schedule.py", machine(), ""]
+    parts = ["python benchmarks/bench_schedule.py --out DIR", where, ""]
     parts.append("Makespan / max(critical path, work / N), the worst of the seeds, by shots and number of replicas.")
     for kind in KINDS:
         parts += ["", KINDS[kind].title, "", *table(found, kind), "", *misses(found, kind)]
@@ -226,10 +226,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    plans = planning()
+    where, plans = machine(), planning()
     found = list(cells())
     (out / "cells.json").write_text("\n".join(json.dumps(asdict(each)) for each in found) + "\n")
-    (out / "schedule.txt").write_text(text(found, plans))
+    (out / "schedule.txt").write_text(text(found, plans, where))
 
 
 if __name__ == "__main__":

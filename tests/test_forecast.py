@@ -12,7 +12,7 @@ from tests.plan.boards import plan_of
 from tests.plan.test_chain import forest_plan, forests
 from tests.storyboards import write
 from ursa_ray.director import _jobs
-from ursa_ray.forecast import Gpu, critical_path, fewest, forecast, missing_jobs
+from ursa_ray.forecast import Gpu, critical_path, fewest, forecast, missing_jobs, num_chains
 from ursa_ray.ledger import Commit, Run
 from ursa_ray.storyboard.durations import parse_time_limit
 
@@ -73,8 +73,15 @@ def test_a_deadline_is_met_by_the_fewest_gpus(plan_json, num_segments, num_gpus)
 def test_a_deadline_shorter_than_the_longest_chain_is_met_by_no_number_of_gpus(plan_json):
     out, found = plan_json("--deadline", "5m")
     assert found["prediction"]["within_deadline"] is None
-    words = "no number of h200 will do: the critical path takes 6 min with its start. "
-    assert words + "Cut it: leave out the continue of b, or make a several shots" in out
+    assert "no number of h200 will do: 3 take 6 min, and more as long. " in out
+    assert "Cut the critical path: leave out the continue of b, or make a several shots" in out
+    assert found["prediction"]["quickest"]["wall_s"] == seconds(5)
+
+
+def test_one_segment_cannot_be_cut(run_command, tmp_path):
+    film = write(tmp_path, FILM[: FILM.index("  - {id: a")] + "  - {id: d, prompt: fog, frames: 49}\n")
+    _, out, _ = run_command("plan", film, "--deadline", "1m")
+    assert "within 60 s: no number of h200 will do: 1 take 2 min, and more as long\n" in out
 
 
 def test_another_gpu_takes_longer_in_proportion(plan_json):
@@ -162,10 +169,12 @@ def test_no_smaller_number_of_gpus_meets_a_deadline(forest, deadline):
     plan = forest_plan([(parent, flops * 640e12) for parent, flops in forest])
     gpu = Gpu("h200", startup_s=2.0)
     jobs = missing_jobs(plan)
-    meeting = [num for num in range(1, 13) if forecast(jobs, gpu, num).wall_s <= deadline + 1e-6]
-    found = fewest(jobs, gpu, deadline)
+    took = [forecast(jobs, gpu, num) for num in range(1, 13)]
+    meeting = [each.num_gpus for each in took if each.wall_s <= deadline + 1e-6]
+    found = fewest(jobs, gpu, deadline, forecast(jobs, gpu, num_chains(jobs)))
     assert (None if found is None else found.num_gpus) == (meeting[0] if meeting else None)
-    assert (found is None) == (2 + critical_path(plan, jobs, gpu).seconds > deadline + 1e-6)
+    assert all(each.wall_s == took[num_chains(jobs) - 1].wall_s for each in took[num_chains(jobs) :])
+    assert all(each.wall_s >= 2 + critical_path(plan, jobs, gpu).seconds - 1e-6 for each in took)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ The schedule is simulated, not estimated; what is assumed are the speed of a GPU
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
 
 from ursa_ray.errors import OptionError
@@ -34,9 +34,8 @@ class Gpu:
         return GPU_FLOPS_PER_S[self.kind]
 
     def fleet(self, num: int) -> Fleet:
-        """All of them from the beginning, as far as there can be work for them."""
-        device = Device(self.kind, self.flops_per_s, self.price_per_h or 0.0)
-        return Fleet((device,) * num, self.startup_s, floor=num)
+        """As `render --replicas` has them: never more than there is work for."""
+        return Fleet((Device(self.kind, self.flops_per_s, self.price_per_h or 0.0),) * num, self.startup_s)
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Forecast:
-    """`wall_s` with the start of the replicas; `gpu_s` and `cost` of all GPUs, `busy_share` of that at work."""
+    """`wall_s` with the start of the replicas; `gpu_s` and `cost` of all GPUs, `busy_share` of that at work.
+
+    Of `num_gpus` at most `num_used` were used at once: more make no difference.
+    """
 
     num_gpus: int
+    num_used: int
     wall_s: float
     gpu_s: float
     busy_share: float
@@ -82,23 +85,25 @@ class CriticalPath:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer: `on` the GPUs that were asked about; the fewest `within` the deadline, None if none meet it."""
+    """The answer: `on` the GPUs that were asked about; the fewest `within` the deadline; else what `quickest` takes."""
 
     question: Question
     path: CriticalPath
-    on: Forecast | None
-    within: Forecast | None
+    on: Forecast | None = None
+    within: Forecast | None = None
+    quickest: Forecast | None = None
 
 
 def predict(plan: Plan, committed: Collection[str], question: Question) -> Prediction:
     """What making the rest of a plan takes; it writes nothing."""
     gpu, jobs = question.gpu, missing_jobs(plan, committed)
-    return Prediction(
-        question,
-        critical_path(plan, jobs, gpu),
-        None if question.num_gpus is None else forecast(jobs, gpu, question.num_gpus),
-        None if question.deadline_s is None else fewest(jobs, gpu, question.deadline_s),
-    )
+    on = within = quickest = None
+    if question.num_gpus is not None:
+        on = forecast(jobs, gpu, question.num_gpus)
+    if question.deadline_s is not None:
+        quickest = forecast(jobs, gpu, max(1, num_chains(jobs)))
+        within = fewest(jobs, gpu, question.deadline_s, quickest)
+    return Prediction(question, critical_path(plan, jobs, gpu), on, within, quickest)
 
 
 def missing_jobs(plan: Plan, committed: Collection[str] = ()) -> list[Job]:
@@ -127,18 +132,22 @@ def critical_path(plan: Plan, jobs: Sequence[Job], gpu: Gpu) -> CriticalPath:
 def forecast(jobs: Sequence[Job], gpu: Gpu, num_gpus: int) -> Forecast:
     simulated = simulate(jobs, gpu.fleet(num_gpus))
     cost = None if gpu.price_per_h is None else simulated.cost
-    return Forecast(num_gpus, simulated.makespan_s, simulated.gpu_s, simulated.busy_share, cost)
+    return Forecast(num_gpus, simulated.num_at_once, simulated.makespan_s, simulated.gpu_s, simulated.busy_share, cost)
 
 
-def fewest(jobs: Sequence[Job], gpu: Gpu, deadline_s: float) -> Forecast | None:
-    """With the least number of GPUs that meets the deadline; None if none does.
+def num_chains(jobs: Sequence[Job]) -> int:
+    """More replicas than this have never anything to do."""
+    return len(jobs) - len({job.after for job in jobs if job.after is not None})
 
-    One after the other is tried: a GPU more may, seldom, make a render take longer, but with one for each chain it
-    takes as long as the longest.
+
+def fewest(jobs: Sequence[Job], gpu: Gpu, deadline_s: float, quickest: Forecast) -> Forecast | None:
+    """With the least number of GPUs that meets the deadline; None if the `quickest` is too late.
+
+    One after the other is tried: a GPU more may, seldom, make a render take longer.
     """
-    num = least_replicas(jobs, (deadline_s - gpu.startup_s) * gpu.flops_per_s)
-    if num is None:
+    if quickest.wall_s > deadline_s * (1 + 1e-9):
         return None
-    while (found := forecast(jobs, gpu, max(num, 1))).wall_s > deadline_s * (1 + 1e-9):
-        num += 1
-    return found
+    least = least_replicas(jobs, (deadline_s - gpu.startup_s) * gpu.flops_per_s) or 1
+    tried = (forecast(jobs, gpu, num) for num in range(least, quickest.num_used))
+    used = replace(quickest, num_gpus=quickest.num_used)
+    return next((found for found in tried if found.wall_s <= deadline_s * (1 + 1e-9)), used)

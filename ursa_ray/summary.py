@@ -101,6 +101,7 @@ def prediction_summary(predicted: Prediction) -> dict[str, Any]:
         "deadline_s": question.deadline_s,
         "on_gpus": None if predicted.on is None else asdict(predicted.on),
         "within_deadline": None if predicted.within is None else asdict(predicted.within),
+        "quickest": None if predicted.quickest is None else asdict(predicted.quickest),
     }
 
 
@@ -118,7 +119,7 @@ def prediction_text(predicted: Prediction) -> str:
         lines.append(f"on {_forecast(predicted.on, gpu)}")
     if question.deadline_s is not None:
         within = f"within {format_time(question.deadline_s)}:"
-        lines.append(f"{within} {_forecast(predicted.within, gpu) if predicted.within else _too_late(path, gpu)}")
+        lines.append(f"{within} {_forecast(predicted.within, gpu) if predicted.within else _too_late(predicted)}")
     lines.append(f"predicted, not measured: {gpu.flops_per_s / 1e12:.0f} TFLOP/s, {gpu.startup_s:.0f} s to start")
     return "\n".join(lines)
 
@@ -131,15 +132,19 @@ def _forecast(forecast: Forecast, gpu: Gpu) -> str:
     )
 
 
-def _too_late(path: CriticalPath, gpu: Gpu) -> str:
-    takes = f"no number of {gpu.kind} will do: the critical path takes {format_time(gpu.startup_s + path.seconds)}"
+def _too_late(predicted: Prediction) -> str:
+    path, quickest = predicted.path, predicted.quickest
+    assert quickest is not None, predicted
+    takes = (
+        f"no number of {gpu.kind} will do: {quickest.num_used} take {format_time(quickest.wall_s)}, and more as long"
+    )
     if path.num_segments == 1:
-        return f"{takes} with its start, and it is one segment"
+        return takes
     longest = max(path.shots, key=lambda shot: shot[1])[0]
     cuts = [f"make {longest} several shots"] if dict(path.shots)[longest] > 1 else []
     if path.middle is not None:
         cuts.insert(0, f"leave out the continue of {path.middle}")
-    return f"{takes} with its start. Cut it: {', or '.join(cuts)}"
+    return f"{takes}. Cut the critical path: {', or '.join(cuts)}"
 
 
 def _shots(path: CriticalPath) -> str:

@@ -28,7 +28,8 @@ class Simulated:
         gpu_s: that replicas were there, from when they were asked for.
         busy_s: of these, working.
         cost: of them, in the currency of the fleet's prices.
-        num_lost: replicas that were taken away.
+        num_at_once: replicas that there were, at most.
+        num_lost: of them, taken away.
         num_again: attempts that came to nothing.
         given_up: jobs that failed, and why; what comes after them was not made either.
         spans: who worked on what, in the order in which it ended.
@@ -38,6 +39,7 @@ class Simulated:
     gpu_s: float
     busy_s: float
     cost: float
+    num_at_once: int
     num_lost: int
     num_again: int
     given_up: dict[str, str]
@@ -75,6 +77,7 @@ class _Simulation:
             gpu_s=replicas.gpu_s,
             busy_s=replicas.busy_s,
             cost=replicas.cost,
+            num_at_once=replicas.num_at_once,
             num_lost=replicas.num_lost,
             num_again=num_again,
             given_up=schedule.failures,

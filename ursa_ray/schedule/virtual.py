@@ -70,7 +70,7 @@ class _Replica:
 
 
 class VirtualReplicas:
-    """`now` is the time; `gpu_s`, `cost`, `busy_s` and `spans` are what was used up to it."""
+    """`now` is the time; `gpu_s`, `cost`, `busy_s`, `spans` and `num_at_once`, at most, are what was used up to it."""
 
     def __init__(self, jobs: dict[str, Job], fleet: Fleet, luck: Luck):
         self._jobs, self._fleet, self._luck = jobs, fleet, luck
@@ -83,7 +83,7 @@ class VirtualReplicas:
         self._events: list[tuple[float, int, Happened, Place]] = []
         self._last: dict[str, tuple[int, _Work]] = {}  # of each job: how many attempts, and the last
         self.now = self.gpu_s = self.cost = self.busy_s = 0.0
-        self.num_lost = 0
+        self.num_lost = self.num_at_once = 0
         self.spans: list[Span] = []
 
     @property
@@ -95,7 +95,7 @@ class VirtualReplicas:
         num_lacking = self._limits.num_wanted(demand) - num_staying
         for _ in range(min(num_lacking, len(self._free))):
             self._start()
-        for replica in list(self._starting.values())[: max(0, -num_lacking)]:
+        for replica in list(reversed(self._starting.values()))[: max(0, -num_lacking)]:
             self._end(replica)
         if self._idle:
             idle_s = [self.now - replica.idle_since for replica in self._idle]
@@ -160,6 +160,7 @@ class VirtualReplicas:
         self._num_asked_for += 1
         place = Place(f"replica {number}", f"node {number}", self._fleet.devices[slot].kind)
         self._alive[place] = self._starting[place] = _Replica(number, place, slot, self.now)
+        self.num_at_once = max(self.num_at_once, len(self._alive))
         self._tell(self.now + self._fleet.startup_s, Happened.READY, place)
         taken_at = self.now + self._luck.lifetime_s(number)
         if taken_at < math.inf:
