@@ -54,16 +54,10 @@ def plan(
     """Show the shots, segments, frames and work of a film without making it, and how long that would take."""
     from ursa_ray.forecast import predict
     from ursa_ray.ledger import Run
+    from ursa_ray.outlook import prediction_summary, prediction_text
     from ursa_ray.plan import difference
     from ursa_ray.prepare import prepare
-    from ursa_ray.summary import (
-        difference_summary,
-        difference_text,
-        plan_summary,
-        plan_text,
-        prediction_summary,
-        prediction_text,
-    )
+    from ursa_ray.summary import difference_summary, difference_text, plan_summary, plan_text
 
     asked = _question(gpus, deadline, gpu, price)
     prepared = prepare(storyboard)
