@@ -15,7 +15,7 @@ import math
 import platform
 import subprocess
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -221,6 +221,10 @@ def text(found: list[Cell], plans: list[str], where: str) -> str:
     return "\n".join(parts) + "\n"
 
 
+def rounded(value: object) -> object:
+    return round(value, 4) if isinstance(value, float) else value
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
@@ -228,7 +232,8 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     where, plans = machine(), planning()
     found = list(cells())
-    (out / "cells.json").write_text("\n".join(json.dumps(asdict(each)) for each in found) + "\n")
+    columns = {name: [rounded(getattr(each, name)) for each in found] for name in Cell.__dataclass_fields__}
+    (out / "cells.json").write_text(json.dumps(columns) + "\n")
     (out / "schedule.txt").write_text(text(found, plans, where))
 
 
