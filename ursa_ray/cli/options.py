@@ -15,6 +15,15 @@ class Device(StrEnum):
 
 
 StoryboardPath = Annotated[Path, typer.Argument(metavar="STORYBOARD", help="YAML file that says what to film.")]
+Retake = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SHOT[:SEGMENT]",
+        help="Make a part again with another seed: a shot, or one segment of it, counted from 0, "
+        "and what is conditioned on it. May be given several times.",
+        show_default=False,
+    ),
+]
 RunUrl = Annotated[str, typer.Argument(metavar="RUN", help="Folder or s3://bucket/prefix of a render.")]
 AsJson = Annotated[bool, typer.Option("--json", help="End standard output with one line that holds one JSON object.")]
 

@@ -7,6 +7,13 @@ from ursa_ray.checkpoint.config import TransformerConfig
 # matrix units and of the best published attention kernels. Not measured with this code.
 H200_FLOPS_PER_S = 640e12
 
+# Dense float16 rates of the data sheets (SXM where there are several), none of them measured.
+PEAK_FLOPS_PER_S = {"h200": 989e12, "h100": 989e12, "a100": 312e12, "l40s": 362e12}
+
+# Of every other GPU the same share of its peak is expected as of an H200: 65 %. Attention kernels as good are known for
+# an H100 alone, and a card of 350 W may slow down, so for an A100 and an L40S this is the best case.
+GPU_FLOPS_PER_S = {kind: peak * H200_FLOPS_PER_S / PEAK_FLOPS_PER_S["h200"] for kind, peak in PEAK_FLOPS_PER_S.items()}
+
 
 def segment_flops(
     checkpoint: Checkpoint,

@@ -55,7 +55,7 @@ def _shots(storyboard: Storyboard, plan: Plan) -> Iterator[str]:
 def _unheard(storyboard: Storyboard, number: int, planned: PlannedShot) -> Iterator[str]:
     """Prompts of a shot that no segment follows: each follows the one in force in the middle of its new frames."""
     shot = storyboard.shots[number]
-    followed = [segment.prompt.partition(", ")[2] for segment in planned.segments]
+    followed = {segment.prompt.partition(", ")[2] for segment in planned.segments}
     places = {(): shot.prompt} | {("beats", i, "prompt"): beat.prompt for i, beat in enumerate(shot.beats)}
     for place, prompt in places.items():
         if prompt not in followed:

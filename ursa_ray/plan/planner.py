@@ -1,8 +1,8 @@
 """From a storyboard to a plan: settings resolved, shots cut into windows, seeds and keys derived from content."""
 
 import hashlib
+from bisect import bisect
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 from ursa_ray.checkpoint import Checkpoint, TextTokenizer
@@ -17,6 +17,7 @@ from ursa_ray.plan.segments import (
     Plan,
     PlannedShot,
     Segment,
+    segment_key,
 )
 from ursa_ray.plan.windows import Window, split, tail
 from ursa_ray.storyboard import Shot, Storyboard
@@ -72,49 +73,58 @@ class _Planner:
         num_frames = self._num_frames(number, shot)
         condition = self._first_condition(shot)
         first_given = 0 if condition is None else condition.num_given
+        settings = self._settings(shot)
         segments: list[Segment] = []
         for window in split(num_frames, self.frame.frames, self.frame.overlap, first_given):
             if segments:
                 condition = self._after(segments[-1])
-            segments.append(self._segment(shot, len(segments), start, window, condition, _at(prompts, window)))
+            prompt = _at(prompts, window)
+            segments.append(self._segment(settings, len(segments), start, window, condition, prompt))
         self.last_segment[shot.id] = segments[-1]
         return PlannedShot(shot.id, num_frames, tuple(segments))
 
+    def _settings(self, shot: Shot) -> dict[str, Any]:
+        """What all segments of a shot share, by the names of a `Segment`."""
+        frame, steps, guidance = self.frame, self._setting(shot, "steps"), self._setting(shot, "guidance")
+        grid = self.checkpoint.codes_shape(frame.frames, frame.height, frame.width)
+        max_prompt_length = self.checkpoint.defaults.max_prompt_length
+        return {
+            "shot": shot.id,
+            "negative_prompt": self._setting(shot, "negative_prompt"),
+            "width": frame.width,
+            "height": frame.height,
+            "num_frames": frame.frames,
+            "steps": steps,
+            "guidance": guidance,
+            "guidance_trunc": self._setting(shot, "guidance_trunc"),
+            "flow_shift": self._setting(shot, "flow_shift"),
+            "max_prompt_length": max_prompt_length,
+            "seed": self._setting(shot, "seed"),
+            "flops": segment_flops(self.checkpoint, grid, steps, 2 if guidance > 1 else 1, max_prompt_length),
+        }
+
     def _segment(
         self,
-        shot: Shot,
+        settings: dict[str, Any],
         index: int,
         shot_start: int,
         window: Window,
         condition: Condition | None,
         prompt: str,
     ) -> Segment:
-        frame, guidance = self.frame, self._setting(shot, "guidance")
-        steps = self._setting(shot, "steps")
-        grid = self.checkpoint.codes_shape(frame.frames, frame.height, frame.width)
-        max_prompt_length = self.checkpoint.defaults.max_prompt_length
-        return Segment(
-            shot=shot.id,
-            index=index,
-            prompt=prompt,
-            negative_prompt=self._setting(shot, "negative_prompt"),
-            width=frame.width,
-            height=frame.height,
-            num_frames=frame.frames,
-            steps=steps,
-            guidance=guidance,
-            guidance_trunc=self._setting(shot, "guidance_trunc"),
-            flow_shift=self._setting(shot, "flow_shift"),
+        frame = self.frame
+        fields = settings | {
+            "index": index,
+            "prompt": prompt,
             # As published: an image conditions as it is, frames of a video are noised.
-            cond_noise=frame.cond_noise if isinstance(condition, ParentCondition | ClipCondition) else 0.0,
-            restore_condition=frame.restore_condition and condition is not None,
-            max_prompt_length=max_prompt_length,
-            seed=_seed(self._setting(shot, "seed"), shot.id, index),
-            condition=condition,
-            shown=window.shown,
-            film=(shot_start + window.start, shot_start + window.stop),
-            flops=segment_flops(self.checkpoint, grid, steps, 2 if guidance > 1 else 1, max_prompt_length),
-        ).with_key(self.weights_sha256)
+            "cond_noise": frame.cond_noise if isinstance(condition, ParentCondition | ClipCondition) else 0.0,
+            "restore_condition": frame.restore_condition and condition is not None,
+            "seed": _seed(settings["seed"], settings["shot"], index),
+            "condition": condition,
+            "shown": window.shown,
+            "film": (shot_start + window.start, shot_start + window.stop),
+        }
+        return Segment(**fields, key=segment_key(fields, self.weights_sha256))
 
     def _first_condition(self, shot: Shot) -> Condition | None:
         if shot.continue_ is not None:
@@ -190,8 +200,7 @@ class _Planner:
 
 def _at(prompts: list[tuple[int, str]], window: Window) -> str:
     """The prompt in force in the middle of a window's new frames."""
-    middle = Fraction(window.start + window.stop, 2)
-    return [prompt for first, prompt in prompts if first <= middle][-1]
+    return prompts[bisect(prompts, window.start + window.stop, key=lambda known: 2 * known[0]) - 1][1]
 
 
 def _seed(base: int, shot: str, index: int) -> int:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,25 @@ from typing import Any, Literal
 
 # Part of every key: raised when the same request would give other codes.
 KEY_FORMAT = 1
+
+# What of a segment decides its codes as it is.
+DECIDE = (
+    "prompt",
+    "negative_prompt",
+    "width",
+    "height",
+    "num_frames",
+    "steps",
+    "guidance",
+    "guidance_trunc",
+    "flow_shift",
+    "cond_noise",
+    "restore_condition",
+    "max_prompt_length",
+    "seed",
+)
+
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
 
 
 @dataclass(frozen=True)
@@ -59,7 +79,7 @@ class Segment:
     """One run of the model.
 
     Attributes:
-        key: hash of everything that decides the codes; "" before `with_key`.
+        key: hash of everything that decides the codes, see `segment_key`; "" before it is known.
         shot, index: which segment of which shot.
         shown: the segment's frames that are new; those before repeat what conditioned it.
         film: where in the film they are. The cut may lie a few frames earlier (`Plan.cut`).
@@ -98,32 +118,7 @@ class Segment:
         return self.condition.key if isinstance(self.condition, ParentCondition) else None
 
     def with_key(self, weights_sha256: str) -> "Segment":
-        """Hash what decides the codes: no path, host, device or number type, and nothing of how the film is cut."""
-        decides: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in (
-                "prompt",
-                "negative_prompt",
-                "width",
-                "height",
-                "num_frames",
-                "steps",
-                "guidance",
-                "guidance_trunc",
-                "flow_shift",
-                "cond_noise",
-                "restore_condition",
-                "max_prompt_length",
-                "seed",
-            )
-        }
-        decides |= {
-            "format": KEY_FORMAT,
-            "sampler": "fast",
-            "weights": weights_sha256,
-            "condition": _decisive(self.condition),
-        }
-        return replace(self, key=_hash(decides))
+        return replace(self, key=segment_key(vars(self), weights_sha256))
 
 
 @dataclass(frozen=True)
@@ -207,13 +202,25 @@ class Plan:
         )
 
 
+def segment_key(fields: Mapping[str, Any], weights_sha256: str) -> str:
+    """Hash what decides the codes: no path, host, device or number type, and nothing of how the film is cut.
+
+    `fields` are those of a `Segment`.
+    """
+    decides = {name: fields[name] for name in DECIDE}
+    decides["format"] = KEY_FORMAT
+    decides["sampler"] = "fast"
+    decides["weights"] = weights_sha256
+    decides["condition"] = _decisive(fields["condition"])
+    return _hash(decides)
+
+
 def _decisive(condition: Condition | None) -> dict[str, Any] | None:
     if condition is None:
         return None
-    fields = {name: value for name, value in asdict(condition).items() if name != "path"}
+    fields = {name: value for name, value in vars(condition).items() if name != "path"}
     return {"kind": type(condition).__name__, **fields}
 
 
 def _hash(content: dict[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(CANONICAL.encode(content).encode()).hexdigest()

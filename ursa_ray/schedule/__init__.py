@@ -1,4 +1,4 @@
-"""Pure scheduling: which job next, and what after a failure. Nothing here waits, talks or writes."""
+"""Pure scheduling: which job next, what after a failure, and how long it takes. Nothing here waits, talks or writes."""
 
 from ursa_ray.schedule.demand import Demand, Limits
 from ursa_ray.schedule.failures import (
@@ -12,8 +12,10 @@ from ursa_ray.schedule.failures import (
     after_failure,
     node_to_block,
 )
+from ursa_ray.schedule.fleet import Device, Dice, Fleet, Luck
 from ursa_ray.schedule.quarantine import Answers
 from ursa_ray.schedule.schedule import Attempt, Job, Schedule
+from ursa_ray.schedule.simulator import Simulated, simulate
 
 __all__ = [
     "Action",
@@ -21,14 +23,20 @@ __all__ = [
     "Attempt",
     "BlockNode",
     "Demand",
+    "Device",
+    "Dice",
     "Failure",
+    "Fleet",
     "GiveUp",
     "Job",
     "Limits",
+    "Luck",
     "Place",
     "Requeue",
     "Retry",
     "Schedule",
+    "Simulated",
     "after_failure",
     "node_to_block",
+    "simulate",
 ]

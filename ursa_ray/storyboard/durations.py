@@ -27,6 +27,14 @@ def parse_duration(value: object) -> Fraction:
     return seconds
 
 
+def parse_time_limit(text: str) -> Fraction:
+    """Seconds of what a person gives a render: a duration of any length, with "30m" for "30min" too."""
+    seconds = _seconds(re.sub(r"(?<=[0-9]) *m(?![a-z])", "min", text))
+    if not seconds:
+        raise ValueError("expected a time such as 45min, 30m or 2h 30min")
+    return seconds
+
+
 def _seconds(value: object) -> Fraction | None:
     match = _DURATION.fullmatch(value.strip(" ")) if isinstance(value, str) else None
     if match is None:

@@ -1,4 +1,4 @@
-"""`plan` and `render`: from a storyboard to a film."""
+"""`render`: from a storyboard to a film."""
 
 import os
 import re
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ursa_ray.cli.app import app
-from ursa_ray.cli.options import AsJson, Device, StoryboardPath, require_lasting
+from ursa_ray.cli.options import AsJson, Device, Retake, StoryboardPath, require_lasting
 from ursa_ray.cli.output import say, say_json, warn, write_notes_with
+from ursa_ray.cli.planning import with_takes_of
 from ursa_ray.errors import LedgerError, OptionError
 
 if TYPE_CHECKING:
@@ -33,48 +34,6 @@ class LogFormat(StrEnum):
 
 
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-
-Retake = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="SHOT[:SEGMENT]",
-        help="Make a part again with another seed: a shot, or one segment of it, counted from 0, "
-        "and what is conditioned on it. May be given several times.",
-        show_default=False,
-    ),
-]
-
-
-@app.command()
-def plan(
-    storyboard: StoryboardPath,
-    run: Annotated[
-        str | None, typer.Option(help="Show also what this run has of it, what is new, and why.", show_default=False)
-    ] = None,
-    retake: Retake = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show the shots, segments, frames and work of a film without making it."""
-    from ursa_ray.ledger import Run
-    from ursa_ray.plan import difference
-    from ursa_ray.prepare import prepare
-    from ursa_ray.summary import difference_summary, difference_text, plan_summary, plan_text
-
-    prepared = prepare(storyboard)
-    found = None if run is None else Run.find(run)
-    planned = _with_takes(prepared.plan, found, retake)
-    warn(prepared.warnings)
-    say(plan_text(planned))
-    summary = plan_summary(planned)
-    if run is not None:
-        if prepared.checkpoint.folder is None:
-            warn([f"{planned.model} is not on this machine: without its weights nothing is known to be kept."])
-        before, committed = (None, set()) if found is None else (found.plan(), found.segments.keys())
-        new = difference(planned, before, committed)
-        say(difference_text(run, found is not None, new))
-        summary["difference"] = difference_summary(run, found is not None, new)
-    if as_json:
-        say_json(summary)
 
 
 @app.command()
@@ -141,7 +100,7 @@ def render(
     log = _log(log_format, url)
     prepared = prepare(storyboard, fetch=True)
     found = Run.find(url)
-    planned = _with_takes(prepared.plan, found, retake)
+    planned = with_takes_of(prepared.plan, found, retake)
     warn(prepared.warnings)
     worker = WorkerOptions(
         prepared.checkpoint.name,
@@ -224,22 +183,6 @@ def _metrics(executor: "Executor", run: str) -> "list[Listener]":
     from ursa_ray.listener import Harmless
 
     return [Harmless(Metrics(run.rstrip("/").rpartition("/")[2]))]
-
-
-def _with_takes(plan: "Plan", run: "Run | None", retake: list[str] | None) -> "Plan":
-    """The plan with what was taken again in a run, and with what shall be."""
-    from ursa_ray.plan import take_again, with_takes
-
-    if retake and (run is None or run.plan_sha256 is None):
-        raise OptionError(
-            "--retake: nothing is rendered yet that could be made again. Give the --run that it is in, or leave it out."
-        )
-    if run is None:
-        return plan
-    for part in retake or ():
-        if take_again(plan, run.takes, run.shown_takes, [part]) == run.takes:
-            warn([f"--retake {part}: its latest take is in no finished film yet, so this goes on with that one."])
-    return with_takes(plan, take_again(plan, run.takes, run.shown_takes, retake or ()))
 
 
 def _replaced(run: "Run", plan: "Plan") -> list[str]:
