@@ -3,9 +3,8 @@
 from random import Random
 
 from ursa_ray.checkpoint import open_checkpoint
-from ursa_ray.forecast import missing_jobs
 from ursa_ray.plan import Plan, plan_storyboard
-from ursa_ray.schedule import Job
+from ursa_ray.schedule import Job, missing_jobs
 from ursa_ray.storyboard import Storyboard
 
 MODEL = "BAAI/URSA-1.7B-FSQ320"  # segments of 49 frames, 36 of them new

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ursa_ray.forecast import missing_jobs
-from ursa_ray.schedule import Device, Fleet, Job, Luck, simulate
+from ursa_ray.schedule import Device, Fleet, Job, Luck, missing_jobs, simulate
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 

@@ -18,7 +18,7 @@ from ursa_ray.listener import Listener, Load
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.report import now, write_report
 from ursa_ray.returned import Expected, require_segment, require_step
-from ursa_ray.schedule import GiveUp, Job, Place, Schedule
+from ursa_ray.schedule import GiveUp, Job, Place, Schedule, missing_jobs
 from ursa_ray.work import Done, Request, Step
 
 # What no event tells, a late replica among it, is looked at so often.
@@ -119,14 +119,9 @@ class Director:
 
 def _jobs(plan: Plan, run: Run) -> list[Job]:
     """Segments to generate, and committed ones whose frames are gone and must be decoded again."""
-    jobs, framed = [], run.framed()
-    for segment in plan.segments:
-        if segment.key not in run.segments:
-            parent = None if segment.parent in run.segments else segment.parent
-            jobs.append(Job(segment.key, parent, plan.chain[segment.key][1], segment.flops))
-        elif segment.key not in framed:
-            jobs.append(Job(segment.key, after=None, remaining=0.0))
-    return jobs
+    framed = run.framed()
+    frameless = [key for key in plan.by_key if key in run.segments and key not in framed]
+    return [*missing_jobs(plan, run.segments), *(Job(key, after=None, remaining=0.0) for key in frameless)]
 
 
 def _request(plan: Plan, run: Run, segment: Segment) -> Request:

@@ -11,7 +11,7 @@ from itertools import accumulate, groupby
 from ursa_ray.errors import OptionError
 from ursa_ray.plan import Plan
 from ursa_ray.plan.cost import GPU_FLOPS_PER_S
-from ursa_ray.schedule import Device, Fleet, Job, simulate
+from ursa_ray.schedule import Device, Fleet, Job, missing_jobs, simulate
 from ursa_ray.schedule.bounds import least_replicas
 from ursa_ray.schedule.fleet import STARTUP_S
 
@@ -104,15 +104,6 @@ def predict(plan: Plan, committed: Collection[str], question: Question) -> Predi
         quickest = forecast(jobs, gpu, max(1, num_chains(jobs)))
         within = fewest(jobs, gpu, question.deadline_s, quickest)
     return Prediction(question, critical_path(plan, jobs, gpu), on, within, quickest)
-
-
-def missing_jobs(plan: Plan, committed: Collection[str] = ()) -> list[Job]:
-    """A job for each segment that is not committed, parents first; costs in FLOPs."""
-    return [
-        Job(key, None if segment.parent in committed else segment.parent, plan.chain[key][1], segment.flops)
-        for key, segment in plan.by_key.items()
-        if key not in committed
-    ]
 
 
 def critical_path(plan: Plan, jobs: Sequence[Job], gpu: Gpu) -> CriticalPath:

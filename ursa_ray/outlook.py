@@ -28,11 +28,11 @@ def prediction_text(predicted: Prediction) -> str:
     if not path.shots:
         return "nothing is left to make"
     gpu = question.gpu
-    lines = [f"critical path: {_shots(path)}: {_segments(path)} one after the other, {format_time(path.seconds)}"]
+    lines = [f"critical path: {_shots(path)}: {_segments(path)} one after the other, {_time(path.seconds)}"]
     if predicted.on is not None:
         lines.append(f"on {_forecast(predicted.on, gpu)}")
     if question.deadline_s is not None:
-        within = f"within {format_time(question.deadline_s)}:"
+        within = f"within {_time(question.deadline_s)}:"
         lines.append(f"{within} {_forecast(predicted.within, gpu) if predicted.within else _too_late(predicted)}")
     lines.append(f"predicted, not measured: {gpu.flops_per_s / 1e12:.0f} TFLOP/s, {gpu.startup_s:.0f} s to start")
     return "\n".join(lines)
@@ -41,7 +41,7 @@ def prediction_text(predicted: Prediction) -> str:
 def _forecast(forecast: Forecast, gpu: Gpu) -> str:
     cost = "" if forecast.cost is None else f", cost {forecast.cost:.2f}"
     return (
-        f"{forecast.num_gpus} {gpu.kind}: {format_time(forecast.wall_s)}, {forecast.gpu_s / 3600:.2f} GPU hours, "
+        f"{forecast.num_gpus} {gpu.kind}: {_time(forecast.wall_s)}, {forecast.gpu_s / 3600:.2f} GPU hours, "
         f"at work {forecast.busy_share:.0%} of them{cost}"
     )
 
@@ -49,7 +49,7 @@ def _forecast(forecast: Forecast, gpu: Gpu) -> str:
 def _too_late(predicted: Prediction) -> str:
     path, quickest = predicted.path, predicted.quickest
     assert quickest is not None, predicted
-    at_best = f"{quickest.num_used} take {format_time(quickest.wall_s)}, and more as long"
+    at_best = f"{quickest.num_used} take {_time(quickest.wall_s)}, and more as long"
     takes = f"no number of {predicted.question.gpu.kind} will do: {at_best}"
     if path.num_segments == 1:
         return takes
@@ -58,6 +58,11 @@ def _too_late(predicted: Prediction) -> str:
     if path.middle is not None:
         cuts.insert(0, f"leave out the continue of {path.middle}")
     return f"{takes}. Cut the critical path: {', or '.join(cuts)}"
+
+
+def _time(seconds: float) -> str:
+    """Minutes with a digit more: what is too late by seconds must look so."""
+    return f"{seconds / 60:.1f} min" if 90 <= seconds < 5400 else format_time(seconds)
 
 
 def _shots(path: CriticalPath) -> str:

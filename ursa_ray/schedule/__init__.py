@@ -13,8 +13,9 @@ from ursa_ray.schedule.failures import (
     node_to_block,
 )
 from ursa_ray.schedule.fleet import Device, Dice, Fleet, Luck
+from ursa_ray.schedule.jobs import Job, missing_jobs
 from ursa_ray.schedule.quarantine import Answers
-from ursa_ray.schedule.schedule import Attempt, Job, Schedule
+from ursa_ray.schedule.schedule import Attempt, Schedule
 from ursa_ray.schedule.simulator import Simulated, simulate
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Schedule",
     "Simulated",
     "after_failure",
+    "missing_jobs",
     "node_to_block",
     "simulate",
 ]

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from ursa_ray.schedule.schedule import Job
+from ursa_ray.schedule.jobs import Job
 
 
 def least_makespan(jobs: Iterable[Job], num_replicas: int) -> float:

@@ -19,17 +19,8 @@ from ursa_ray.schedule.failures import (
     after_failure,
     node_to_block,
 )
+from ursa_ray.schedule.jobs import Job
 from ursa_ray.schedule.stragglers import Pace
-
-
-@dataclass(frozen=True)
-class Job:
-    """`cost` of the job, and `remaining` of the longest chain that starts here, in any unit that all jobs share."""
-
-    key: str
-    after: str | None
-    remaining: float
-    cost: float = 0.0
 
 
 @dataclass(frozen=True)

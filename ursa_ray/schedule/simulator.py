@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from ursa_ray.errors import LostError, ReplicaError
 from ursa_ray.schedule.fleet import Fleet, Luck
-from ursa_ray.schedule.schedule import Job, Schedule
+from ursa_ray.schedule.jobs import Job
+from ursa_ray.schedule.schedule import Schedule
 from ursa_ray.schedule.virtual import Event, Happened, Span, VirtualReplicas
 
 # As the director does.

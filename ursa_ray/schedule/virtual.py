@@ -11,7 +11,7 @@ from enum import Enum
 from ursa_ray.schedule.demand import Demand, Limits
 from ursa_ray.schedule.failures import Place
 from ursa_ray.schedule.fleet import Fleet, Luck
-from ursa_ray.schedule.schedule import Job
+from ursa_ray.schedule.jobs import Job
 
 
 class Happened(Enum):
