@@ -1,6 +1,7 @@
 """Replicas that sleep instead of computing, for runs that are real in all else: director, ledger, files, clock."""
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -41,6 +42,23 @@ class Sleeper:
         with self._store.writing("media") as folder:
             (folder / f"{sha256}.mkv").write_bytes(b"frames")
         yield Done(segment.key, codes, sha256, "sleep", "none", 1, monotonic() - began)
+
+
+def sleeping_replica(seconds_of: Callable[[Segment], float]) -> type:
+    """Of a Ray executor: an actor that sleeps."""
+    import ray
+
+    from ursa_ray.cluster.replica import Loaded, Replica
+
+    # Its workers do not have this folder on their path.
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+    class SleepingReplica(Replica):
+        def load(self) -> Loaded:
+            self._worker = Sleeper(self._options, seconds_of)
+            return Loaded(ray.get_runtime_context().get_node_id(), "sleep", ("same", "same"))
+
+    return SleepingReplica
 
 
 @dataclass(frozen=True)
