@@ -25,13 +25,14 @@ def start_nodes(tmp_path, monkeypatch):
 
 @pytest.fixture
 def render(tmp_path):
-    """Start to render a storyboard to `name` in the test's folder."""
+    """Start to render a storyboard to `name` in the test's folder; with another module, by that."""
     processes = []
 
-    def start(board, *options, name="run"):
+    def start(board, *options, name="run", module="ursa_ray"):
         folder = tmp_path / f"{name}-log"
         folder.mkdir()
-        processes.append(Process(folder, "render", board, "--run", tmp_path / name, *options))
+        command = ["render", board, "--run"] if module == "ursa_ray" else [board]
+        processes.append(Process(folder, *command, tmp_path / name, *options, module=module))
         return processes[-1]
 
     yield start

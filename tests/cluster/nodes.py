@@ -6,7 +6,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -132,7 +131,7 @@ def autoscaler_config(address: str, worker_types: dict) -> dict:
         "idle_timeout_minutes": 0.1,
         "upscaling_speed": 1.0,
         **{f"{name}_commands": [] for name in commands},
-        **dict.fromkeys(("auth", "docker", "file_mounts"), {}),
-        **dict.fromkeys(("cluster_synced_files", "rsync_exclude", "rsync_filter"), []),
+        **{name: {} for name in ("auth", "docker", "file_mounts")},
+        **{name: [] for name in ("cluster_synced_files", "rsync_exclude", "rsync_filter")},
         "file_mounts_sync_continuously": False,
     }

@@ -21,7 +21,7 @@ def main(address: str, log: Path) -> None:
     client, began, before, num_said = GcsClient(address=address), time.monotonic(), None, 0
 
     def tell(words):
-        print(f"{time.monotonic() - began:6.1f} {words}", flush=True)
+        print(f"{time.monotonic() - began:6.1f} {words}", flush=True)  # noqa: T201
 
     while not select.select([sys.stdin], [], [], 0.2)[0]:
         if (num := num_nodes(client)) != before:
