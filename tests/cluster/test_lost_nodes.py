@@ -15,6 +15,14 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 NOTICED_WITHIN_S = 15
 
+ONE_CHAIN = """\
+version: 1
+model: tiny
+defaults: {steps: 400}
+shots:
+  - {id: only, prompt: a green circle rises, frames: 24}
+"""
+
 
 @pytest.fixture
 def nodes(start_nodes):
@@ -27,11 +35,11 @@ def nodes(start_nodes):
 @pytest.fixture
 def films(tmp_path, render):
     """Start to render on a cluster, and beside it without one; then wait, and compare the films."""
-    board = write(tmp_path, TWO_SHORT_ONE_LONG.replace("STEPS", "60"))
 
-    def start(address):
+    def start(address, text=TWO_SHORT_ONE_LONG.replace("STEPS", "60"), num_replicas=3):
+        board = write(tmp_path, text)
         alone = render(board, name="alone")
-        driver = render(board, "--address", address, "--device", "cpu", "--replicas", "3")
+        driver = render(board, "--address", address, "--device", "cpu", "--replicas", num_replicas)
 
         def finish():
             said = driver.end()
@@ -79,3 +87,21 @@ def test_a_node_that_is_about_to_be_taken_costs_no_attempt_and_is_replaced_at_on
     said = finish()
     assert "failed" not in said, said
     assert times_committed(tmp_path / "run") == [1] * 6
+
+
+@pytest.mark.slow
+def test_a_node_that_is_taken_after_its_notice_leaves_its_segment_to_the_replacement(start_nodes, films, tmp_path):
+    nodes = start_nodes()
+    nodes.add()
+    nodes.add()
+    driver, finish = films(nodes.address, ONE_CHAIN, 1)
+    driver.wait_until_said("only[0] begins")
+    (leaving,) = nodes.replicas()
+    nodes.drain(leaving, 60)
+    driver.wait_until_said("is about to be taken; it gets nothing new")
+    # The replacement takes what there is to do, from the last step that was saved.
+    driver.wait_until(lambda: driver.log.read_text().count("only[0] begins") == 2)
+    os.kill(nodes.raylet_of(leaving), signal.SIGKILL)
+    said = finish()
+    assert said.count("only[0] committed") == 1 and "given up" not in said, said
+    assert times_committed(tmp_path / "run") == [1, 1]
