@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 NOTICED_WITHIN_S = 15
 
+THREE_CHAINS = TWO_SHORT_ONE_LONG.replace("STEPS", "60")
 ONE_CHAIN = """\
 version: 1
 model: tiny
@@ -36,7 +37,7 @@ def nodes(start_nodes):
 def films(tmp_path, render):
     """Start to render on a cluster, and beside it without one; then wait, and compare the films."""
 
-    def start(address, text=TWO_SHORT_ONE_LONG.replace("STEPS", "60"), num_replicas=3):
+    def start(address, text=THREE_CHAINS, num_replicas=3):
         board = write(tmp_path, text)
         alone = render(board, name="alone")
         driver = render(board, "--address", address, "--device", "cpu", "--replicas", num_replicas)
