@@ -28,6 +28,17 @@ shots:
   - {id: after, continue: left, prompt: the green circle rests, frames: 9}
 """
 
+# Two short shots and one of four segments, for three replicas; a step takes 0.06 s.
+TWO_SHORT_ONE_LONG = """\
+version: 1
+model: tiny
+defaults: {steps: STEPS}
+shots:
+  - {id: left, prompt: a green circle rises, frames: 9}
+  - {id: right, prompt: a blue triangle falls, frames: 9}
+  - {id: long, prompt: a red square moves to the right, frames: 48}
+"""
+
 FROM_IMAGE = """\
 version: 1
 model: tiny

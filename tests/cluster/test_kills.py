@@ -3,18 +3,15 @@
 import json
 import os
 import random
-import secrets
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from tests.cluster.heads import RAY, free_port, of_session
+from tests.cluster.nodes import SETTINGS
 from tests.processes import Process
 from tests.storyboards import TWO_CHAINS, write
 from ursa_ray.ledger import Run
@@ -23,10 +20,7 @@ from ursa_ray.ledger.log import Log
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(3600)]
 
 # A node that is gone is found in seconds, not in a minute.
-SETTINGS = {
-    "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": secrets.token_hex(32),
-    "RAY_USAGE_STATS_ENABLED": "0",
+FAST_SETTINGS = SETTINGS | {
     "RAY_health_check_initial_delay_ms": "0",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "5000",
@@ -35,57 +29,12 @@ SETTINGS = {
 KINDS = ("replica", "raylet", "driver")
 
 
-class Nodes:
-    """A head without CPUs and nodes with one CPU each, every one a group of processes."""
-
-    def __init__(self, temp: Path):
-        self.port, self._temp, self._groups = free_port(), temp, []
-        self.address = f"127.0.0.1:{self.port}"
-        self._start("--head", f"--port={self.port}", f"--temp-dir={temp}", "--include-dashboard=false", "--num-cpus=0")
-
-    def add(self) -> None:
-        self._start(f"--address={self.address}", "--num-cpus=1")
-
-    def _start(self, *options: str) -> None:
-        command = [RAY, "start", "--block", "--node-ip-address=127.0.0.1", "--object-store-memory=100000000", *options]
-        log = self._temp.with_name(f"{self._temp.name}.{len(self._groups)}.log")
-        with log.open("w") as said:
-            process = subprocess.Popen(list(map(str, command)), stdout=said, stderr=said, start_new_session=True)
-        self._groups.append(process)
-        while "Ray runtime started" not in log.read_text():
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.1)
-
-    def raylets(self) -> list[int]:
-        """Of the nodes that are not the head."""
-        return [pid for group in self._groups[1:] for pid in of_session(group.pid, "/raylet ")]
-
-    def replicas(self) -> list[int]:
-        return [pid for group in self._groups[1:] for pid in of_session(group.pid, "ray::Replica")]
-
-    def stop(self) -> None:
-        for group in self._groups:
-            for pid in of_session(group.pid):
-                os.kill(pid, signal.SIGKILL)
-            group.wait()
-        for log in self._temp.parent.glob(f"{self._temp.name}.*.log"):
-            log.unlink()
-
-
 @pytest.fixture
-def nodes(tmp_path, monkeypatch):
-    for name, value in SETTINGS.items():
-        monkeypatch.setenv(name, value)
-    # Unix sockets have short names: the folder of a test is too deep for them.
-    temp = Path("/tmp") / f"{tmp_path.parent.name[-8:]}-{os.getpid()}"
-    nodes = Nodes(temp)
-    try:
-        nodes.add()
-        nodes.add()
-        yield nodes
-    finally:
-        nodes.stop()
-        shutil.rmtree(temp, ignore_errors=True)
+def nodes(start_nodes):
+    nodes = start_nodes(FAST_SETTINGS)
+    nodes.add()
+    nodes.add()
+    return nodes
 
 
 def start_render(folder, *options):

@@ -274,6 +274,17 @@ def test_an_idle_replica_takes_a_late_job_and_the_other_is_told_to_stop():
     assert schedule.is_over
 
 
+def test_a_late_job_calls_for_another_replica_until_it_is_done():
+    schedule = after_peers()
+    before = schedule.demand
+    schedule.late(200)
+    assert schedule.demand == Demand(before.now + 1, before.ever + 1)
+    schedule.start(schedule.next(200), Place("fast", "n", "card"), 200)
+    assert schedule.demand == Demand(before.now + 1, before.ever + 1)
+    schedule.finish(Place("fast", "n", "card"), 230)
+    assert schedule.demand == Demand(0, 0)
+
+
 def test_the_late_one_may_still_win():
     schedule = after_peers()
     schedule.late(200)

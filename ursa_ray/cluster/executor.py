@@ -4,6 +4,7 @@ A replica gets one segment at a time and streams its progress. What a failure me
 """
 
 import re
+from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from time import monotonic, sleep
@@ -61,6 +62,7 @@ class RayExecutor:
         self._worker, self._options, self._kind = worker, options, kind
         self._stack = ExitStack()
         self._streams: dict[Any, tuple[str, Place]] = {}  # of events -> key, replica
+        self._heard: deque[Any] = deque()  # streams, and replicas that were starting, with news
 
     def __enter__(self) -> Self:
         options = self._options
@@ -101,12 +103,15 @@ class RayExecutor:
         self._pool.notice_draining()
         if self._pool.events:
             return self._pool.events.popleft()
-        sources = [*self._streams, *self._pool.starting]
-        happened = ray.wait(sources, num_returns=1, timeout=timeout_s)[0] if sources else sleep(timeout_s)
-        if not happened:
-            return self._pool.require_replicas()
-        (source,) = happened
-        return self._progress(source) if source in self._streams else self._pool.started(source)
+        if not self._heard:
+            self._heard.extend(self._listen(timeout_s))
+        while self._heard:
+            source = self._heard.popleft()
+            if source in self._streams:
+                return self._progress(source)
+            if source in self._pool.starting:  # else it was let go meanwhile
+                return self._pool.started(source)
+        return self._pool.require_replicas()
 
     def arrived(self) -> list[tuple[Place, Done]]:
         done: list[tuple[Place, Done]] = []
@@ -136,6 +141,16 @@ class RayExecutor:
         if worker.device != "cuda":
             return replace(limits, ceiling=1)
         return limits if self._options.address is not None else replace(limits, ceiling=num_gpus)
+
+    def _listen(self, timeout_s: float) -> list[Any]:
+        """All that have news, once one has: asking takes 0.75 ms of CPU with 1000 streams, however many have some."""
+        sources = [*self._streams, *self._pool.starting]
+        if not sources:
+            sleep(timeout_s)
+            return []
+        if not ray.wait(sources, num_returns=1, timeout=timeout_s)[0]:
+            return []
+        return ray.wait(sources, num_returns=len(sources), timeout=0)[0]
 
     def _progress(self, stream: Any) -> tuple[Place, Event]:
         key, place = self._streams[stream]

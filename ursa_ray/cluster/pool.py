@@ -170,7 +170,7 @@ class Pool:
         """It is idle, unless nothing more of it is wanted."""
         if self.distrust(replica.place) is not None:
             self._hold(replica)
-        elif replica.place.node in self._blocked or replica.place in self._leaving:
+        elif replica.place.node in self._blocked | self._draining.ids or replica.place in self._leaving:
             ray.kill(replica.actor)
         else:
             self.idle.append(replace(replica, since=monotonic()))

@@ -55,10 +55,12 @@ def log_name(number: int) -> str:
 
 def numbers_in(store: Store, folder: str) -> list[int]:
     """The numbers of the files in a folder, in order."""
-    try:
-        return [int(match[1]) for match in map(NAME.fullmatch, store.names(folder)) if match]
-    except OSError as error:
-        raise LedgerError(f"{store.url}/{folder}: cannot be read ({error.strerror}). Restore it.") from error
+    return [int(match[1]) for match in map(NAME.fullmatch, _names(store, folder)) if match]
+
+
+def last_in(store: Store, folder: str) -> int:
+    """The last of these numbers, or -1. Every commit asks twice, so only the last names are looked into."""
+    return next((int(match[1]) for match in map(NAME.fullmatch, reversed(_names(store, folder))) if match), -1)
 
 
 def read_chain(store: Store, head: Head, numbers: Iterable[int]) -> list[Entry]:
@@ -136,3 +138,10 @@ def _follows(link: Link, sha256: str) -> bool:
 def _blame(store: Store, entry: Entry, reason: str) -> Entry:
     problem = f"{store.url}/{entry.name}: is damaged ({reason}). {FIX}"
     return replace(entry, commit=None, link=None, problem=problem)
+
+
+def _names(store: Store, folder: str) -> list[str]:
+    try:
+        return store.names(folder)
+    except OSError as error:
+        raise LedgerError(f"{store.url}/{folder}: cannot be read ({error.strerror}). Restore it.") from error

@@ -31,7 +31,7 @@ class FolderStore:
 
     def names(self, folder: str) -> list[str]:
         try:
-            return sorted(name for name in os.listdir(self.folder / folder) if not name.startswith(ASIDE))
+            return sorted([name for name in os.listdir(self.folder / folder) if not name.startswith(ASIDE)])
         except FileNotFoundError:
             return []
 

@@ -14,7 +14,7 @@ from copy import copy
 from dataclasses import dataclass
 
 from ursa_ray.errors import LeaseError, LedgerError
-from ursa_ray.ledger.chain import Entry, Head, damaged, head_after, log_name, numbers_in, read_chain
+from ursa_ray.ledger.chain import Entry, Head, damaged, head_after, last_in, log_name, numbers_in, read_chain
 from ursa_ray.ledger.commit import Commit, Link
 from ursa_ray.ledger.snapshots import FOLDER, read_snapshot, snapshot_name, write_snapshot
 from ursa_ray.ledger.store import Store
@@ -112,10 +112,10 @@ class Log:
         name = log_name(number)
         try:
             # Its number may be free although others went on: the entry that was there is lost, or in a snapshot.
-            if max(numbers_in(self.store, "log"), default=-1) > number:
+            if last_in(self.store, "log") > number:
                 raise FileExistsError(name)
             self.store.create(name, content)
-            if max(numbers_in(self.store, FOLDER), default=-1) >= number:
+            if last_in(self.store, FOLDER) >= number:
                 self.store.remove(name)
                 raise FileExistsError(name)
         except FileExistsError as error:

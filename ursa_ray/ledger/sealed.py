@@ -35,7 +35,7 @@ def seal(rows: list[dict[str, Any]], schema: pa.Schema, about: dict[str, Any] | 
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, sealed, write_page_checksum=True, compression="zstd") as writer:
         for table in tables:
-            writer.write_table(table.cast(sealed))
+            writer.write_table(table.replace_schema_metadata(sealed.metadata))
     return sink.getvalue()
 
 

@@ -74,8 +74,12 @@ class Schedule:
 
     @property
     def demand(self) -> Demand:
-        """Chains that go on now, and all that are to come: in a forest no more can ever do so side by side."""
-        return Demand(len(self._ready) + len(self._waiting) + len(self._num_running), self._num_leaves)
+        """Chains that go on now, and all that are to come: in a forest no more can ever do so side by side.
+
+        What a late replica makes is made beside it: the others may have been let go, and the film waits for it.
+        """
+        now = len(self._ready) + len(self._waiting) + len(self._num_running)
+        return Demand(now + len(self._late), self._num_leaves + len(self._late))
 
     @property
     def wakes_at(self) -> float | None:
