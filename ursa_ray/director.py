@@ -46,7 +46,8 @@ class Director:
                 self._look_for_late_ones()
         except KeyboardInterrupt:
             for place, done in self._executor.arrived():
-                self._take(place, done)
+                if place in self._schedule.running:  # else another was first
+                    self._take(place, done)
             raise
         if self._schedule.failures:
             raise _failure(self._plan, self._run, write_report(self._plan, self._run, self._schedule))
@@ -64,7 +65,9 @@ class Director:
 
     def _patience_s(self) -> float:
         wakes_at = self._schedule.wakes_at
-        return LOOK_EVERY_S if wakes_at is None else min(LOOK_EVERY_S, max(0.0, wakes_at - self._clock()))
+        if wakes_at is None or not self._executor.num_idle:
+            return LOOK_EVERY_S
+        return min(LOOK_EVERY_S, max(0.0, wakes_at - self._clock()))
 
     def _take(self, place: Place, event: Event) -> None:
         match event:
@@ -81,32 +84,41 @@ class Director:
                 except OutputError as error:
                     self._executor.replace(place)
                     self._fail(place, error)
-        while self._schedule.in_vain:
-            self._executor.replace(self._schedule.in_vain.pop())
+        self._let_go_in_vain()
 
     def _take_work(self, place: Place, event: Step | Done) -> None:
         segment = self._plan.by_key[self._schedule.running[place].key]
         match event:
             case Step():
                 require_step(event, segment)
-                self._schedule.step(place)
+                self._schedule.step(place, event.done)
                 self._listener.step(segment, event.done, event.total)
             case Done():
                 require_segment(event, segment, self._expected)
                 _commit(self._run, segment, event)
                 self._schedule.finish(place, self._clock())
+                self._forget_steps(segment)
                 self._listener.finish(segment, place, event.seconds)
 
     def _fail(self, place: Place, error: Exception) -> None:
         segment = self._plan.by_key[self._schedule.running[place].key]
-        if isinstance(error, OutputError):
-            self._run.steps.clear(segment.key)  # the steps before are as doubtful
         action = self._schedule.fail(place, error, self._clock(), now())
+        if isinstance(error, OutputError):
+            self._forget_steps(segment)  # those before are as doubtful
         self._listener.fail(segment, place, error, not isinstance(action, GiveUp))
         blocked = self._schedule.block(place.node, self._executor.num_nodes)
         if blocked is not None:
             self._executor.block(place.node)
             self._listener.block(blocked)
+
+    def _forget_steps(self, segment: Segment) -> None:
+        """Once nobody makes it any more, who would write others."""
+        self._let_go_in_vain()
+        self._run.steps.clear(segment.key)
+
+    def _let_go_in_vain(self) -> None:
+        while self._schedule.in_vain:
+            self._executor.replace(self._schedule.in_vain.pop())
 
     def _look_for_late_ones(self) -> None:
         if self._clock() - self._looked < LOOK_EVERY_S:
@@ -159,7 +171,6 @@ def _commit(run: Run, segment: Segment, done: Done) -> None:
         return
     with uninterrupted():
         run.commit(commit)
-    run.steps.clear(segment.key)
 
 
 def _failure(plan: Plan, run: Run, report: dict[str, Any]) -> RenderError:

@@ -214,7 +214,7 @@ def test_losses_are_forgotten_with_the_next_step():
     schedule, lost = Schedule([Job("a", None, 1)]), LostError("gone")
     assert [fail_once_begun(schedule, "a", lost, now).wait_s for now in (0, 10, 20)] == [0, 1, 2]
     assert take(schedule, 30) == "a"
-    schedule.step(on("a"))
+    schedule.step(on("a"), 1)
     assert fail(schedule, "a", lost) == Requeue(0, "gone")
 
 

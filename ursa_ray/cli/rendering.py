@@ -147,7 +147,9 @@ def _executor(
     from ursa_ray.executor import InProcessExecutor
 
     num_gpus = 0 if worker.device == "cpu" else torch.cuda.device_count()
-    if address is None and (limits.ceiling or num_gpus) <= 1:
+    if address is None and max(limits.ceiling or num_gpus, limits.floor) <= 1:
+        if accelerators:
+            raise OptionError("--accelerator chooses among the GPUs of a cluster. Give its --address, or leave it out.")
         return InProcessExecutor(worker)
     from ursa_ray.cluster.private import keep_private
 

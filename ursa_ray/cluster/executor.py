@@ -31,7 +31,7 @@ class RayOptions:
 
     Attributes:
         limits: how many at once; without a ceiling one on each GPU of a cluster of our own, as many as can work on the
-            GPUs of another, and one where there are none.
+            GPUs of another, and the floor or one where there are none.
         address: None for a cluster of our own.
         insecure: also on a remote cluster that asks for no token.
         accelerators: kinds of GPU as Ray labels them, such as H100; any, if empty.
@@ -110,7 +110,9 @@ class RayExecutor:
             if source in self._streams:
                 return self._progress(source)
             if source in self._pool.starting:  # else it was let go meanwhile
-                return self._pool.started(source)
+                self._pool.started(source)
+                self._fail_distrusted()
+                return None
         return self._pool.require_replicas()
 
     def arrived(self) -> list[tuple[Place, Done]]:
@@ -139,7 +141,7 @@ class RayExecutor:
         if limits.ceiling is not None:
             return limits
         if worker.device != "cuda":
-            return replace(limits, ceiling=1)
+            return replace(limits, ceiling=max(1, limits.floor))
         return limits if self._options.address is not None else replace(limits, ceiling=num_gpus)
 
     def _listen(self, timeout_s: float) -> list[Any]:
@@ -161,10 +163,17 @@ class RayExecutor:
         if isinstance(event, Failed) and not isinstance(event.error, InputError):
             # What it met may have left the replica or its GPU broken, and an unavailable one may still live.
             self._pool.let_go(place)
-            return place, event
-        distrust = self._pool.distrust(place)
-        self._pool.give_back(place)
-        return place, event if distrust is None else Failed(key, OutputError(distrust))
+        else:
+            self._pool.give_back(place)
+        return place, event
+
+    def _fail_distrusted(self) -> None:
+        """What replicas make of which it is now known that they are wrong; the next ones on their cards are held."""
+        for key, place in list(self._streams.values()):
+            distrust = self._pool.distrust(place)
+            if distrust is not None:
+                self.replace(place)
+                self._pool.events.append((place, Failed(key, OutputError(distrust))))
 
     def _next(self, stream: Any, key: str, place: Place) -> Step | Done | Failed:
         try:

@@ -58,8 +58,9 @@ class Metrics(Listener):
         self._steps[segment.key] = max(before, done)  # two replicas may be at it
 
     def finish(self, segment: Segment, place: Place, seconds: float) -> None:
-        if segment.key in self._steps:
-            self._count("ursa_steps_total", segment.steps - self._steps.pop(segment.key))
+        if segment.key not in self._steps:
+            return  # it was only decoded again
+        self._count("ursa_steps_total", segment.steps - self._steps.pop(segment.key))
         self._num_left = max(0, self._num_left - 1)
         self._count("ursa_segments_finished_total", device=place.device)
         self._metrics["ursa_segment_seconds"].observe(seconds, {"device": place.device})

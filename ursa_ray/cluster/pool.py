@@ -23,8 +23,11 @@ from ursa_ray.work import WorkerOptions
 # A cluster may first have to start a node, pull an image and load weights; one without room after so long has none.
 START_TIMEOUT_S = 1800
 
-# Replicas in a row that cannot start before the render stops.
+# Replicas in a row that cannot start before a render stops in which none works; while one does, the longest pause.
 MAX_DEAD_AT_START = 3
+MAX_PAUSE_S = 60.0
+
+ACCELERATOR_LABEL = "ray.io/accelerator-type"
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Pool:
         self._leaving: set[Place] = set()
         self._blocked: set[str] = set()
         self._num_dead_at_start = 0
+        self._start_again_at = 0.0
         self._without_since: float | None = None
         self.starting: dict[Any, Any] = {}
         self.idle: list[Ready] = []
@@ -59,14 +63,12 @@ class Pool:
     @property
     def num_nodes(self) -> int:
         """Nodes that replicas can be on."""
-        unit = "GPU" if self._worker.device == "cuda" else "CPU"
-        nodes = (node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in self._blocked)
-        return sum(node["Resources"].get(unit, 0) > 0 for node in nodes)
+        return sum(self._is_usable(node) for node in ray.nodes())
 
     def scale(self, demand: Demand) -> None:
         num_staying = len(self.idle) + sum(place not in self._leaving for place in self.busy)
         num_lacking = self._limits.num_wanted(demand) - num_staying - len(self.starting)
-        for _ in range(num_lacking):
+        for _ in range(num_lacking if monotonic() >= self._start_again_at else 0):
             self._start()
         for loading in list(reversed(self.starting))[: max(0, -num_lacking)]:  # the last has least behind it
             ray.kill(self.starting.pop(loading))
@@ -116,7 +118,7 @@ class Pool:
                 raise cause from error
             self._require_hope(cause)
         else:
-            self._num_dead_at_start = 0
+            self._num_dead_at_start, self._without_since = 0, None
             place = Place(actor._actor_id.hex(), loaded.node, loaded.device)
             self._answers.add(place, loaded.answers)
             self._keep(Ready(actor, place))
@@ -141,7 +143,8 @@ class Pool:
         if self.busy or self.idle or not self.starting:
             self._without_since = None
             return
-        self._without_since = self._without_since or monotonic()
+        if self._without_since is None:
+            self._without_since = monotonic()
         if monotonic() - self._without_since > START_TIMEOUT_S:
             held = "".join(f" {place.replica[:12]} gets no work: {self.distrust(place)}." for place in self._held)
             raise ReplicaError(
@@ -154,13 +157,20 @@ class Pool:
         for actor in (*self.starting.values(), *(replica.actor for replica in ready)):
             ray.kill(actor)
 
+    def _is_usable(self, node: dict[str, Any]) -> bool:
+        unit = "GPU" if self._worker.device == "cuda" else "CPU"
+        if not node["Alive"] or node["NodeID"] in self._blocked | self._draining.ids:
+            return False
+        accelerator = node["Labels"].get(ACCELERATOR_LABEL)
+        return node["Resources"].get(unit, 0) > 0 and (not self._accelerators or accelerator in self._accelerators)
+
     def _start(self) -> None:
         needs: dict[str, Any] = {"num_gpus": 1} if self._worker.device == "cuda" else {"num_cpus": 1}
         labels = {}
         if self._blocked:
             labels["ray.io/node-id"] = f"!in({','.join(sorted(self._blocked))})"
         if self._accelerators:
-            labels["ray.io/accelerator-type"] = f"in({','.join(self._accelerators)})"
+            labels[ACCELERATOR_LABEL] = f"in({','.join(self._accelerators)})"
         actor: Any = ray.remote(self._kind)
         actor = actor.options(max_restarts=0, max_task_retries=0, label_selector=labels or None, **needs)
         actor = actor.remote(self._worker)
@@ -193,9 +203,10 @@ class Pool:
             self.let_go(replica.place)
 
     def _require_hope(self, cause: Exception) -> None:
-        """Let some replicas die at their start, more of them with their nodes; but not for ever."""
+        """Let replicas die at their start, with a pause, while others work; else some, and more with their nodes."""
         self._num_dead_at_start += not went_with_its_node(cause)
-        if self._num_dead_at_start >= MAX_DEAD_AT_START:
+        self._start_again_at = monotonic() + min(MAX_PAUSE_S, 2.0**self._num_dead_at_start)
+        if self._num_dead_at_start >= MAX_DEAD_AT_START and not self.busy and not self.idle:
             raise ReplicaError(f"{self._num_dead_at_start} replicas in a row could not start: {cause}") from cause
 
 

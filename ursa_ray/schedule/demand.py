@@ -19,7 +19,7 @@ class Demand:
 class Limits:
     """`floor` replicas are kept also while there is nothing to do for them, unless there never will be.
 
-    At most `ceiling` are had at once; None for as many as can work.
+    At most `ceiling` are had at once; None for as many as can work. Those that are about to be lost do not count.
     """
 
     floor: int = 0

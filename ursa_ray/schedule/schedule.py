@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ursa_ray.errors import OutputError
 from ursa_ray.schedule.demand import Demand
 from ursa_ray.schedule.failures import (
     Action,
@@ -50,6 +51,7 @@ class Schedule:
         self._pace = Pace()
         self._to_be_doubled: dict[str, None] = {}
         self._late: set[Place] = set()
+        self._first_step: dict[Place, int] = {}
         self._blocked: set[str] = set()
         self.running: dict[Place, Attempt] = {}
         self.in_vain: list[Place] = []
@@ -96,20 +98,27 @@ class Schedule:
             self._push(self._jobs[heapq.heappop(self._waiting)[1]])
         if self._ready:
             return heapq.heappop(self._ready)[-1]
-        return self._to_be_doubled.popitem()[0] if self._to_be_doubled else None
+        if not self._to_be_doubled:
+            return None
+        key = next(iter(self._to_be_doubled))
+        del self._to_be_doubled[key]
+        return key
 
     def start(self, key: str, place: Place, now: float) -> None:
         """The job that was taken is with this replica."""
         self.running[place] = Attempt(key, now)
         self._num_running[key] += 1
 
-    def step(self, place: Place) -> None:
-        """A running job gets on: what it lost before no longer counts."""
+    def step(self, place: Place, num_done: int) -> None:
+        """A running job gets on: what it lost before no longer counts. Its first step tells where it began."""
         self._num_lost.pop(self.running[place].key, None)
+        self._first_step.setdefault(place, num_done)
 
     def finish(self, place: Place, now: float) -> None:
+        is_whole = self._first_step.get(place, 1) == 1  # one that was gone on with does not tell how long they take
         attempt = self._stop(place)
-        self._pace.add(place.device, now - attempt.began, self._jobs[attempt.key].cost)
+        if is_whole:
+            self._pace.add(place.device, now - attempt.began, self._jobs[attempt.key].cost)
         self._drop_others(attempt.key)
         children = self._children.pop(attempt.key, ())
         self._num_leaves -= not children
@@ -123,9 +132,10 @@ class Schedule:
         self.attempts[key].append(failure)
         self._num_lost[key] = self._num_lost[key] + 1 if failure.is_blameless else 0
         action = after_failure(self.attempts[key], self._num_lost[key])
+        if isinstance(action, GiveUp) or isinstance(error, OutputError):
+            self._drop_others(key)  # they may have gone on from what is wrong
         if isinstance(action, GiveUp):
             self.failures[key] = action.reason
-            self._drop_others(key)
             self._num_leaves -= self._num_leaves_after(key)
         elif key not in self._num_running:
             self._put_back(key, now, action.wait_s if isinstance(action, Requeue) else 0.0)
@@ -166,6 +176,7 @@ class Schedule:
     def _stop(self, place: Place) -> Attempt:
         attempt = self.running.pop(place)
         self._late.discard(place)
+        self._first_step.pop(place, None)
         self._num_running[attempt.key] -= 1
         if not self._num_running[attempt.key]:
             del self._num_running[attempt.key]

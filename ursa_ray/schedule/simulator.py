@@ -107,7 +107,7 @@ class _Simulation:
                 schedule.leave(event.place)
             case _:
                 if event.got_on:
-                    schedule.step(event.place)
+                    schedule.step(event.place, 1)
                 schedule.fail(event.place, ERRORS[event.happened], now)
         while schedule.in_vain:
             self._replicas.replace(schedule.in_vain.pop())

@@ -1,0 +1,143 @@
+"""The director with replicas that do what a script says, two of them on one segment among it."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from tests.storyboards import write
+from ursa_ray.director import LOOK_EVERY_S, Director
+from ursa_ray.errors import LostError, OutputError
+from ursa_ray.executor import Failed, Leaving
+from ursa_ray.ledger import Run
+from ursa_ray.listener import Listener
+from ursa_ray.prepare import prepare
+from ursa_ray.schedule import Place
+from ursa_ray.work import Done
+
+ONE = """\
+version: 1
+model: tiny
+shots:
+  - {id: only, prompt: a green circle rises, frames: 9}
+"""
+
+A, B = Place("a", "n"), Place("b", "m")
+
+
+class Scripted:
+    """Replicas of which all are idle at first; what happens next is what the script's next line returns."""
+
+    num_starting, num_nodes = 0, 2
+
+    def __init__(self, run, idle, script):
+        self.run, self.idle, self.script = run, list(idle), list(script)
+        self.keys, self.replaced, self.patience_s, self.late_news = {}, [], [], []
+
+    @property
+    def num_idle(self):
+        return len(self.idle)
+
+    def scale(self, demand): ...
+
+    def submit(self, request):
+        place = self.idle.pop(0)
+        self.keys[place] = request.segment.key
+        return place
+
+    def next_event(self, timeout_s):
+        self.patience_s.append(timeout_s)
+        return self.script.pop(0)(self)
+
+    def arrived(self):
+        return self.late_news
+
+    def replace(self, place):
+        self.replaced.append(place)
+
+    def done(self, place):
+        """What `tiny` could have made of one segment, if it saw nothing but code 0."""
+        sha256 = hashlib.sha256(place.replica.encode()).hexdigest()
+        with self.run.store.writing("media") as folder:
+            (folder / f"{sha256}.mkv").write_bytes(b"frames")
+        return place, Done(self.keys[place], np.zeros((5, 6, 8), np.uint16), sha256, "cpu", "float32", 1, 1.0)
+
+
+def leave(place):
+    return lambda executor: (place, Leaving())
+
+
+def done(place):
+    return lambda executor: executor.done(place)
+
+
+def lost(place):
+    return lambda executor: (place, Failed(executor.keys[place], LostError("gone")))
+
+
+def idle(*places):
+    return lambda executor: executor.idle.extend(places)
+
+
+@pytest.fixture
+def direct(tmp_path):
+    plan, run = prepare(write(tmp_path, ONE)).plan, Run.create(tmp_path / "run")
+
+    def act(idle, *script, clock=lambda: 0.0):
+        executor = Scripted(run, idle, script)
+        with run.locked():
+            run.begin(plan)
+            try:
+                Director(plan, run, executor, Listener(), clock).make_segments()
+            except KeyboardInterrupt:
+                executor.was_interrupted = True
+        return executor, run
+
+    return act
+
+
+def test_of_two_replicas_on_one_segment_the_first_is_committed_and_the_other_let_go(direct):
+    executor, run = direct([A, B], leave(A), done(B))
+    assert executor.keys[A] == executor.keys[B]
+    assert executor.replaced == [A]
+    assert [commit.media_sha256 for commit in run.segments.values()] == [hashlib.sha256(b"b").hexdigest()]
+
+
+def test_interrupted_when_both_have_arrived_a_render_ends_in_order(direct):
+    def interrupt(executor):
+        executor.late_news = [executor.done(A), executor.done(B)]
+        raise KeyboardInterrupt
+
+    executor, run = direct([A, B], leave(A), interrupt)
+    assert executor.was_interrupted
+    assert [commit.media_sha256 for commit in run.segments.values()] == [hashlib.sha256(b"a").hexdigest()]
+
+
+def test_wrong_output_of_one_stops_the_other_that_may_have_gone_on_from_it(direct):
+    def wrong(executor):
+        return A, Failed(executor.keys[A], OutputError("NaN"))
+
+    executor, run = direct([A, B], leave(A), wrong, idle(Place("c", "n")), done(Place("c", "n")))
+    assert executor.replaced == [B]
+    assert len(run.segments) == 1
+
+
+def test_a_step_that_a_replica_in_vain_has_saved_does_not_stay(direct):
+    def save_and_finish(executor):
+        executor.run.steps.save(executor.keys[A], 2, np.zeros((5, 6, 8), np.uint16))
+        return executor.done(B)
+
+    _, run = direct([A, B], leave(A), save_and_finish)
+    assert run.steps.latest(next(iter(run.segments))) is None
+
+
+def test_while_nobody_is_idle_what_is_due_is_not_waited_for_with_a_busy_loop(direct):
+    now = [0.0]
+
+    def nothing(executor):
+        now[0] += 10
+
+    # Lost twice in a row: it waits for a second. Then it is due, and no replica is there for a while.
+    script = [lost(A), idle(B), lost(B), nothing, nothing, nothing, idle(A), done(A)]
+    executor, _ = direct([A], *script, clock=lambda: now[0])
+    assert executor.patience_s == [LOOK_EVERY_S] * len(script)
