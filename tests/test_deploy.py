@@ -21,7 +21,10 @@ WORKERS = {name: kind for name, kind in AWS["available_node_types"].items() if n
 LAUNCHED = pytest.mark.parametrize("cluster", [AWS, ON_PREMISES], ids=["aws", "on-premises"])
 APPLIED = pytest.mark.parametrize("name", ["ray-cluster", "ray-job"])
 COMMANDS = ["initialization", "setup", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray"]
-DEPLOYED = [REPOSITORY / "cluster.yaml", *(path for path in (REPOSITORY / "deploy").rglob("*") if path.is_file())]
+DEPLOYED = [
+    REPOSITORY / "cluster.yaml",
+    *(path for path in (REPOSITORY / "deploy").rglob("*") if path.is_file() and path.suffix != ".json"),
+]
 
 
 def commands(cluster, kinds=COMMANDS):

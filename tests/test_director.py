@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tests.storyboards import write
-from ursa_ray.director import LOOK_EVERY_S, Director
+from ursa_ray.director import Director
 from ursa_ray.errors import LostError, OutputError
 from ursa_ray.executor import Failed, Leaving
 from ursa_ray.ledger import Run
 from ursa_ray.listener import Listener
 from ursa_ray.prepare import prepare
-from ursa_ray.schedule import Place
+from ursa_ray.schedule import LOOK_EVERY_S, Place
 from ursa_ray.work import Done
 
 ONE = """\

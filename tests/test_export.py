@@ -278,13 +278,28 @@ def test_a_replaced_folder_holds_nothing_of_the_old_one(export, rendered, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["frames"]
 
 
-def test_an_export_removes_what_a_killed_one_to_the_same_place_left_aside(export, rendered, tmp_path):
+@pytest.mark.parametrize("written", ["", "half"])
+def test_an_export_removes_what_a_killed_one_to_the_same_place_left_aside(export, rendered, tmp_path, written):
     for name in ("a.gif", "b.gif"):
-        left = tmp_path / f".aside-of-{name}"
-        left.mkdir()
-        (left / name).write_bytes(b"half")
+        killed_while_writing(tmp_path / name, written)
+    assert len(list(tmp_path.iterdir())) == 2
     export(rendered[0], "--out", tmp_path / "a.gif")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".aside-of-b.gif", "a.gif"]
+    assert len(list(tmp_path.glob(".aside-*"))) == 1
+    export(rendered[0], "--out", tmp_path / "b.gif")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.gif", "b.gif"}
+
+
+def killed_while_writing(path, written):
+    script = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from ursa_ray.files import published\n"
+        "with published(Path(sys.argv[1])) as aside:\n"
+        "    if sys.argv[2]:\n"
+        "        aside.write_text(sys.argv[2])\n"
+        "    os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(path), written], check=True)
 
 
 def test_a_folder_that_holds_anything_else_is_never_replaced(export, rendered, tmp_path):

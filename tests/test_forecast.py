@@ -54,7 +54,7 @@ def test_on_two_gpus_the_film_takes_as_long_as_its_longest_chain(plan_json):
     assert on["cost"] == pytest.approx(on["gpu_s"] / 1000)
     assert on["busy_share"] == pytest.approx(5 * SEGMENT_S / (5 * SEGMENT_S + 60), rel=1e-3)
     assert "critical path: a (3), b (2): 5 segments one after the other, 4.6 min" in out
-    assert "on 2 h200: 5.6 min, 0.19 GPU hours, at work 82% of them, cost 0.67" in out
+    assert "on 2 h200: 5.6 min, 0.19 GPU hours, busy 82% of that, cost 0.67" in out
 
 
 def test_gpus_for_which_there_is_no_chain_are_not_paid_for(plan_json):
@@ -73,7 +73,7 @@ def test_a_deadline_is_met_by_the_fewest_gpus(plan_json, num_segments, num_gpus)
 def test_a_deadline_shorter_than_the_longest_chain_is_met_by_no_number_of_gpus(plan_json):
     out, found = plan_json("--deadline", "5m")
     assert found["prediction"]["within_deadline"] is None
-    assert "no number of h200 will do: 3 take 5.6 min, and more as long. " in out
+    assert "no number of h200 will do: 2 take 5.6 min, and more as long. " in out
     assert "Cut the critical path: leave out the continue of b, or make a several shots" in out
     assert found["prediction"]["quickest"]["wall_s"] == seconds(5)
 

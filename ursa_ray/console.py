@@ -8,7 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ursa_ray.listener import Listener, Load
+from ursa_ray.listener import Listener, Load, Waiting
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.schedule import BlockNode, Place
 from ursa_ray.summary import format_time
@@ -16,14 +16,12 @@ from ursa_ray.summary import format_time
 # Plain lines about the steps of a segment come at most this often.
 LINE_EVERY_S = 10.0
 
-# A replica of one's own loads in seconds; a cluster may have to start a machine first.
-WAITING_LINE_EVERY_S = 30.0
-
 
 class Words(Listener):
     """Says in a line each what is out of the ordinary."""
 
-    _waiting_since: float | None = None
+    def __init__(self) -> None:
+        self._waiting = Waiting()
 
     def fail(self, segment: Segment, place: Place, error: Exception, again: bool) -> None:
         self._say(f"{segment.name} failed, {'trying again' if again else 'given up'}: {error}")
@@ -41,12 +39,7 @@ class Words(Listener):
         self._say(f"node {blocked.node} gets no more work: {blocked.reason}")
 
     def load(self, load: Load) -> None:
-        if load.num_running or not load.num_starting:
-            self._waiting_since = None
-        elif self._waiting_since is None:
-            self._waiting_since = monotonic()
-        elif monotonic() - self._waiting_since > WAITING_LINE_EVERY_S:
-            self._waiting_since = monotonic()
+        if self._waiting.is_due(load):
             self._say(f"waiting for a replica; {load.num_starting} asked for")
 
     def join(self, plan: Plan) -> None:
@@ -97,6 +90,7 @@ class Bars(Words):
     """A bar for the film and one for every shot that is being made."""
 
     def __init__(self, console: Console):
+        super().__init__()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -126,7 +120,7 @@ class Bars(Words):
             total = sum(other.steps for other in of_shot)
             before = sum(other.steps for other in of_shot if other.index < segment.index)
             self._shots[segment.shot] = self._progress.add_task(segment.shot, total=total, completed=before)
-        self._steps[segment.key] = 0
+        self._steps.setdefault(segment.key, 0)  # a second replica may be put to it
 
     def step(self, segment: Segment, done: int, total: int) -> None:
         advance = done - self._steps[segment.key]
@@ -143,6 +137,7 @@ class Bars(Words):
         # What was counted of it is done again, or never.
         self._progress.advance(self._film, -self._steps[segment.key])
         self._progress.advance(self._shots[segment.shot], -self._steps[segment.key])
+        self._steps[segment.key] = 0
         super().fail(segment, place, error, again)
 
     def _say(self, words: str) -> None:

@@ -18,11 +18,8 @@ from ursa_ray.listener import Listener, Load
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.report import now, write_report
 from ursa_ray.returned import Expected, require_segment, require_step
-from ursa_ray.schedule import GiveUp, Job, Place, Schedule, missing_jobs
+from ursa_ray.schedule import LOOK_EVERY_S, GiveUp, Job, Place, Schedule, missing_jobs
 from ursa_ray.work import Done, Request, Step
-
-# What no event tells, a late replica among it, is looked at so often.
-LOOK_EVERY_S = 5.0
 
 
 class Director:

@@ -15,12 +15,13 @@ ASIDE = ".aside-"
 def published(path: Path) -> Iterator[Path]:
     """Give a path of the same name, aside, to write to; if the block ends without an error it becomes `path`.
 
-    Aside is a folder `.aside-*` beside `path`, with room for whatever else the block writes. A killed process
-    leaves that folder behind, and never a part of a file at `path`. What the block writes may be a folder of
-    files. It takes the place of another in two steps: killed between them, it leaves both aside and no `path`.
+    Aside is a folder `.aside-*` beside `path` that is named after it, with room for whatever else the block writes.
+    A killed process leaves that folder behind, and never a part of a file at `path`. What the block writes may be a
+    folder of files. It takes the place of another in two steps: killed between them, it leaves both aside and no
+    `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=ASIDE, dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=_aside_of(path), dir=path.parent) as folder:
         aside = Path(folder) / path.name
         yield aside
         if aside.is_dir():
@@ -31,6 +32,11 @@ def published(path: Path) -> Iterator[Path]:
         sync(aside)
         os.replace(aside, path)
         sync(path.parent)
+
+
+def _aside_of(path: Path) -> str:
+    """How folders aside of a path begin, whose own name may be as long as a name can be."""
+    return f"{ASIDE}{hashlib.sha256(path.name.encode()).hexdigest()[:16]}-"
 
 
 def _replaced(aside: Path) -> Path:
@@ -73,9 +79,8 @@ def sweep(folder: Path) -> None:
 
 def sweep_beside(path: Path) -> None:
     """Remove what killed processes left aside of a `path` that nobody else writes now; other files' stay."""
-    for left in path.parent.glob(f"{ASIDE}*"):
-        if any(os.path.lexists(each) for each in (left / path.name, _replaced(left / path.name))):
-            shutil.rmtree(left, ignore_errors=True)
+    for left in path.parent.glob(f"{_aside_of(path)}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def file_sha256(path: Path) -> str:

@@ -1,9 +1,10 @@
 """How long a render will take on some GPUs, what decides that, and how many GPUs meet a deadline.
 
 The schedule is simulated, not estimated; what is assumed are the speed of a GPU and the start of a replica
-(docs/decisions/0012-forecasts.md).
+(docs/decisions/0011-forecasts.md).
 """
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
@@ -25,6 +26,8 @@ class Gpu:
     startup_s: float = STARTUP_S
 
     def __post_init__(self) -> None:
+        if self.price_per_h is not None and not math.isfinite(self.price_per_h):
+            raise OptionError(f"--price {self.price_per_h}: expected a number.")
         if self.kind not in GPU_FLOPS_PER_S:
             known = ", ".join(sorted(GPU_FLOPS_PER_S))
             raise OptionError(f"--gpu {self.kind}: is not known, expected one of {known}.")
@@ -103,6 +106,7 @@ def predict(plan: Plan, committed: Collection[str], question: Question) -> Predi
     if question.deadline_s is not None:
         quickest = forecast(jobs, gpu, max(1, num_chains(jobs)))
         within = fewest(jobs, gpu, question.deadline_s, quickest)
+        quickest = quickest if within else fewest(jobs, gpu, quickest.wall_s, quickest)
     return Prediction(question, critical_path(plan, jobs, gpu), on, within, quickest)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Self
 
-from ursa_ray.listener import Listener
+from ursa_ray.listener import Listener, Load, Waiting
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.schedule import BlockNode, Place
 
@@ -21,6 +21,7 @@ class JsonLog(Listener):
     def __init__(self, run: str):
         self._run = run
         self._said: dict[str, float] = {}
+        self._waiting = Waiting()
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +61,10 @@ class JsonLog(Listener):
 
     def block(self, blocked: BlockNode) -> None:
         self._write("block", "warning", **asdict(blocked))
+
+    def load(self, load: Load) -> None:
+        if self._waiting.is_due(load):
+            self._write("wait", num_starting=load.num_starting)
 
     def join(self, plan: Plan) -> None:
         self._write("join", num_frames=plan.num_frames)

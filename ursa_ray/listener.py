@@ -2,12 +2,17 @@
 
 import logging
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.schedule import BlockNode, Place
 
 logger = logging.getLogger(__name__)
+
+
+# A replica of one's own loads in seconds; a cluster may have to start a machine first.
+WAITING_EVERY_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,24 @@ class Listener:
     def load(self, load: Load) -> None: ...
 
     def join(self, plan: Plan) -> None: ...
+
+
+class Waiting:
+    """Whether it is time again to say that there is no replica yet."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def is_due(self, load: Load) -> bool:
+        if load.num_running or not load.num_starting:
+            self._since = None
+            return False
+        if self._since is None:
+            self._since = monotonic()
+        if monotonic() - self._since < WAITING_EVERY_S:
+            return False
+        self._since = monotonic()
+        return True
 
 
 class Several(Listener):

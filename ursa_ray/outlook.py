@@ -42,7 +42,7 @@ def _forecast(forecast: Forecast, gpu: Gpu) -> str:
     cost = "" if forecast.cost is None else f", cost {forecast.cost:.2f}"
     return (
         f"{forecast.num_gpus} {gpu.kind}: {_time(forecast.wall_s)}, {forecast.gpu_s / 3600:.2f} GPU hours, "
-        f"at work {forecast.busy_share:.0%} of them{cost}"
+        f"busy {forecast.busy_share:.0%} of that{cost}"
     )
 
 

@@ -1,18 +1,14 @@
 """Renders in virtual time, against what one computes by hand and what no schedule can beat."""
 
-import ast
 import math
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import ursa_ray
 from tests.schedule.forests import forests, jobs_of
 from ursa_ray.schedule import Device, Dice, Fleet, Job, Luck, simulate
 from ursa_ray.schedule.bounds import least_makespan
-from ursa_ray.schedule.simulator import LOOK_EVERY_S
 
 GPU = Device("H200", speed=2.0, price_per_h=36.0)  # a job of cost 20 takes 10 s; a second costs 0.01
 
@@ -170,13 +166,3 @@ def test_whatever_happens_each_job_is_made_once_or_was_given_up(parents, num, se
     assert finished(simulated) == sorted(key for key in below if not is_lost(key))
     assert simulated.busy_s <= simulated.gpu_s + 1e-6
     assert simulated.gpu_s <= num * simulated.makespan_s + 1e-6
-
-
-def test_the_simulated_director_looks_up_as_often_as_the_real_one():
-    source = (Path(ursa_ray.__file__).parent / "director.py").read_text()
-    found = [
-        node.value
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LOOK_EVERY_S"
-    ]
-    assert [ast.literal_eval(value) for value in found] == [LOOK_EVERY_S]

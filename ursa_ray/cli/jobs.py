@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ursa_ray.cli.app import app
-from ursa_ray.cli.options import require_lasting
+from ursa_ray.cli.options import require_lasting, require_limits
 from ursa_ray.cli.output import note, say, say_json, warn
 from ursa_ray.errors import StopError
 
@@ -41,12 +41,15 @@ def submit(
 
     It exits as the job does. Ctrl-C leaves the job alone; submitted again, a stopped one goes on.
     """
+    from ursa_ray.plan import take_again
     from ursa_ray.prepare import prepare
 
     asked = _as_render(context, words)
     storyboard, run = Path(asked.params["storyboard"]), asked.params["run"]
     require_lasting(run)
+    require_limits(asked.params["min_replicas"], asked.params["replicas"])
     prepared = prepare(storyboard)
+    take_again(prepared.plan, {}, {}, asked.params["retake"] or ())  # are there such parts?
 
     from ursa_ray.cluster.jobs import Cluster, Submission
 

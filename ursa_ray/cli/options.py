@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -34,8 +35,13 @@ def require_lasting(run: str | None) -> None:
     Raises:
         OptionError: it is neither an absolute path nor in a bucket.
     """
-    if run is None or not (run.startswith("s3://") or Path(run).is_absolute()):
+    if run is None or not (re.match("s3://[^/]", run) or Path(run).is_absolute()):
         raise OptionError(
             f"--run is {'missing' if run is None else repr(run)}, and a job's own folder is gone with it. Give a "
             "folder that all nodes share, by its absolute path, or s3://bucket/prefix."
         )
+
+
+def require_limits(min_replicas: int, replicas: int | None) -> None:
+    if replicas is not None and min_replicas > replicas:
+        raise OptionError(f"--min-replicas {min_replicas} is more than --replicas {replicas}. Lower it.")

@@ -93,4 +93,4 @@ def _question(gpus: int | None, deadline: str | None, gpu: str | None, price: fl
         deadline_s = None if deadline is None else float(parse_time_limit(deadline))
     except ValueError as error:
         raise OptionError(f"--deadline {deadline}: {error}.") from None
-    return Question(Gpu(gpu or "h200", price), gpus, deadline_s)
+    return Question(Gpu((gpu or "h200").lower(), price), gpus, deadline_s)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ursa_ray.cli.app import app
-from ursa_ray.cli.options import AsJson, Device, Retake, StoryboardPath, require_lasting
+from ursa_ray.cli.options import AsJson, Device, Retake, StoryboardPath, require_lasting, require_limits
 from ursa_ray.cli.output import say, say_json, warn, write_notes_with
 from ursa_ray.cli.planning import with_takes_of
 from ursa_ray.errors import LedgerError, OptionError
@@ -94,6 +94,7 @@ def render(
     from ursa_ray.summary import render_summary
     from ursa_ray.work import WorkerOptions
 
+    require_limits(min_replicas, replicas)
     url = run if run is not None else f"renders/{_run_name(storyboard)}"
     if IN_A_JOB in os.environ:
         require_lasting(url)
@@ -140,9 +141,6 @@ def _executor(
 ) -> "Executor":
     """One replica on this machine needs no cluster."""
     import torch
-
-    if limits.ceiling is not None and limits.floor > limits.ceiling:
-        raise OptionError(f"--min-replicas {limits.floor} is more than --replicas {limits.ceiling}. Lower it.")
 
     from ursa_ray.executor import InProcessExecutor
 

@@ -18,7 +18,7 @@ from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from secrets import token_hex
 from time import sleep
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 from zipfile import ZipFile, ZipInfo
@@ -180,7 +180,11 @@ class Cluster:
         except HTTPError as refused:
             return refused.code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
         except (OSError, HTTPException, ValueError) as error:
-            raise ReplicaError(f"no dashboard of a Ray cluster at {self.address}: {error}") from error
+            reason = error.reason if isinstance(error, URLError) else error
+            raise ReplicaError(
+                f"no dashboard of a Ray cluster at {self.address}: {reason}. Through a tunnel (ray dashboard, kubectl "
+                "port-forward) it is http://localhost:8265, for as long as that is open."
+            ) from error
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

@@ -17,8 +17,10 @@ from ursa_ray.schedule.jobs import Job, missing_jobs
 from ursa_ray.schedule.quarantine import Answers
 from ursa_ray.schedule.schedule import Attempt, Schedule
 from ursa_ray.schedule.simulator import Simulated, simulate
+from ursa_ray.schedule.stragglers import LOOK_EVERY_S
 
 __all__ = [
+    "LOOK_EVERY_S",
     "Action",
     "Answers",
     "Attempt",

@@ -4,7 +4,6 @@ The loop is the director's: have as many replicas as are called for, give the id
 happens, one thing at a time, and look for late ones.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,10 +11,8 @@ from ursa_ray.errors import LostError, ReplicaError
 from ursa_ray.schedule.fleet import Fleet, Luck
 from ursa_ray.schedule.jobs import Job
 from ursa_ray.schedule.schedule import Schedule
+from ursa_ray.schedule.stragglers import LOOK_EVERY_S
 from ursa_ray.schedule.virtual import Event, Happened, Span, VirtualReplicas
-
-# As the director does.
-LOOK_EVERY_S = 5.0
 
 ERRORS = {Happened.CRASHED: ReplicaError("its replica crashed"), Happened.LOST: LostError("its replica was lost")}
 
@@ -92,11 +89,11 @@ class _Simulation:
             schedule.start(key, replicas.submit(key), replicas.now)
 
     def _patience_s(self) -> float:
-        """The director looks up now and then; that can change something only if a replica is idle."""
-        if not self._replicas.num_idle:
-            return math.inf
+        """As the director's."""
         wakes_at = self._schedule.wakes_at
-        return LOOK_EVERY_S if wakes_at is None else min(LOOK_EVERY_S, max(0.0, wakes_at - self._replicas.now))
+        if wakes_at is None or not self._replicas.num_idle:
+            return LOOK_EVERY_S
+        return min(LOOK_EVERY_S, max(0.0, wakes_at - self._replicas.now))
 
     def _take(self, event: Event) -> None:
         schedule, now = self._schedule, self._replicas.now

@@ -10,6 +10,9 @@ MIN_PEERS = 3
 # On top, for what does not grow with the work: frames that condition it, decoding, files.
 SLACK_S = 10.0
 
+# They are looked for so often: no event tells of them.
+LOOK_EVERY_S = 5.0
+
 
 class Pace:
     """Seconds for a unit of work, by kind of device."""

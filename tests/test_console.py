@@ -1,0 +1,42 @@
+"""Bars, as somebody at a terminal sees them."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from tests.test_render import plan_of
+from ursa_ray.console import Bars
+from ursa_ray.errors import LostError
+from ursa_ray.schedule import Place
+
+A, B = Place("a", "n"), Place("b", "n")
+
+
+@pytest.fixture
+def bars(tmp_path):
+    """Four segments of four steps; the film's bar is the first."""
+    plan, bars = plan_of(tmp_path), Bars(Console(file=io.StringIO(), force_terminal=True))
+    bars.begin(plan, 0)
+    return plan.segments[0], bars, lambda: bars._progress.tasks[0].completed
+
+
+def test_a_segment_that_two_replicas_make_is_counted_once(bars):
+    segment, bars, num_done = bars
+    bars.start(segment, A)
+    bars.step(segment, 3, 4)
+    bars.start(segment, B)
+    bars.step(segment, 4, 4)
+    bars.finish(segment, B, 1.0)
+    assert num_done() == 4
+
+
+def test_what_a_failed_attempt_has_done_is_taken_back(bars):
+    segment, bars, num_done = bars
+    bars.start(segment, A)
+    bars.step(segment, 3, 4)
+    bars.fail(segment, A, LostError("gone"), True)
+    assert num_done() == 0
+    bars.start(segment, B)
+    bars.step(segment, 1, 4)
+    assert num_done() == 1
