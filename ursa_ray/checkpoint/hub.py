@@ -5,7 +5,9 @@ from pathlib import Path
 
 from ursa_ray.errors import CheckpointError
 
-TINY = Path(__file__).parent / "tiny"
+# The built-in model, and where it is.
+TINY_NAME = "tiny"
+TINY = Path(__file__).parent / TINY_NAME
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -19,7 +21,7 @@ def local_folder(name: str, base: Path | None) -> Path | None:
     Raises:
         CheckpointError: no such folder, and not a hub id either.
     """
-    if name == "tiny":
+    if name == TINY_NAME:
         return TINY
     folder = (base or Path()) / Path(name).expanduser()
     if folder.is_dir():

@@ -13,7 +13,7 @@ from typing import Any, Self
 import ray
 from ray.exceptions import RayError
 
-from ursa_ray.checkpoint.hub import TINY
+from ursa_ray.checkpoint.hub import TINY_NAME
 from ursa_ray.cluster.connection import connected
 from ursa_ray.cluster.pool import Pool, cause_of, is_alive, went_with_its_node
 from ursa_ray.cluster.replica import Replica
@@ -70,7 +70,7 @@ class RayExecutor:
         with ExitStack() as stack:
             stack.enter_context(connected(options.address, options.limits.ceiling or 1, options.insecure))
             num_gpus = int(ray.cluster_resources().get("GPU", 0))
-            if options.address is not None and not (self._worker.device or num_gpus) and self._worker.model != TINY:
+            if options.address is not None and not (self._worker.device or num_gpus) and self._worker.model != TINY_NAME:
                 raise OptionError(
                     f"the cluster at {options.address} has no GPU now. Give --device cuda to have a node with one "
                     "started, or --device cpu to do without."
