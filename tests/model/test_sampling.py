@@ -35,8 +35,8 @@ class FixedDenoiser(Denoiser):
     def logits(self, codes, t):
         return self.row.expand(len(codes), -1)
 
-    def hidden(self, codes, t):
-        return self.logits(codes, t)
+    def hidden(self, codes, t, scored):
+        return self.logits(codes[scored], t)
 
     def head(self, hidden):
         return hidden
@@ -238,7 +238,7 @@ def test_the_size_of_blocks_does_not_change_codes(monkeypatch, block):
     sampler = FastSampler(metric_path("learned"), TIMES, 0, CPU)
     start, stepped = torch.arange(64).repeat(8), {}
     for size in (2**25, block):
-        monkeypatch.setattr(sampling, "MAX_BLOCK", size)
+        monkeypatch.setattr(sampling, "MAX_BLOCK_ON_CPU", size)
         stepped[size] = torch.stack(
             [sampler.noise(start, 0.5)] + [sampler.step(start, step, FixedDenoiser(scores(64))) for step in STEPS]
         )
@@ -278,7 +278,7 @@ def test_guidance_of_hidden_rows_gives_the_published_guided_logits(ursa, golden,
     grid = tuple(cases[kind]["latents_shape"])
     denoiser = Denoiser(ursa.transformer, prompts, grid, Guidance(scale=7.0, trunc=0.9))
     codes = golden["vae.codes"].long().flatten()
-    fast, published = denoiser.head(denoiser.hidden(codes, t)), denoiser.logits(codes, t)
+    fast, published = denoiser.head(denoiser.hidden(codes, t, torch.arange(len(codes)))), denoiser.logits(codes, t)
     torch.testing.assert_close(fast, published, atol=1e-4, rtol=0)
 
 
