@@ -92,5 +92,8 @@ def write_case(case: Case, folder: Path) -> None:
         "prompts": torch.randint(2, NUM_WORDS, (2, case.num_text), generator=generator),
     }
     (folder / "case.json").write_text(json.dumps(case.as_dict()))
-    save_file({name: value.contiguous() for name, value in transformer.state_dict().items()}, folder / "transformer.safetensors")
+    save_file(
+        {name: value.contiguous() for name, value in transformer.state_dict().items()},
+        folder / "transformer.safetensors",
+    )
     save_file(inputs, folder / "inputs.safetensors")

@@ -1,5 +1,6 @@
 """Both samplers have one distribution: whole rows of a step, against its exact transition matrix."""
 
+import math
 from functools import cache
 from itertools import pairwise
 
@@ -49,6 +50,36 @@ class ScaledPath(MetricPath):
 
     def rates(self, x_t, x_1, t):
         return super().rates(x_t, x_1, t) * self.factor
+
+
+class TightPath(MetricPath):
+    """Wrong on purpose: bounds below what rates reach."""
+
+    of_any = of_pair = 1.0
+
+    def max_rate(self, t):
+        return super().max_rate(t) * self.of_any
+
+    def max_rates(self, x_t, x_1, t):
+        return super().max_rates(x_t, x_1, t) * self.of_pair
+
+
+class LoosePath(MetricPath):
+    """No token is known to stay."""
+
+    def max_rate(self, t):
+        return math.inf
+
+    def max_rates(self, x_t, x_1, t):
+        return torch.full((len(x_t),), math.inf)
+
+
+class CountingDenoiser(FixedDenoiser):
+    num_scored = 0
+
+    def hidden(self, codes, t, scored):
+        self.num_scored += len(scored)
+        return super().hidden(codes, t, scored)
 
 
 def seeded(seed):
@@ -151,6 +182,45 @@ def test_the_distribution_test_notices_a_wrong_sampler(sampler, factor):
     assert goodness_of_fit(codes, exact_row("learned", 5, 37)) < SIGNIFICANT / 100
     right = after_step(samplers(metric_path("learned"), seed=1)["published"], 5, code=37)
     assert homogeneity(codes, right, 64) < SIGNIFICANT
+
+
+@pytest.mark.parametrize("step", [1, 5, 8])
+@pytest.mark.parametrize("kind", ["learned", "grid"])
+def test_half_a_million_draws_have_the_exact_distribution(kind, step):
+    codes = after_step(FastSampler(metric_path(kind), TIMES, 4, CPU), step, code=37, num_tokens=500_000)
+    assert goodness_of_fit(codes, exact_row(kind, step, 37)) > SIGNIFICANT
+
+
+@pytest.mark.parametrize("bound", ["of_any", "of_pair"])
+def test_the_distribution_test_notices_a_bound_that_rates_exceed(bound):
+    path = metric_path("learned", TightPath)
+    setattr(path, bound, 0.25)
+    codes = after_step(FastSampler(path, TIMES, 0, CPU), 5, code=37)
+    assert goodness_of_fit(codes, exact_row("learned", 5, 37)) < SIGNIFICANT / 100
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("kind", ["learned", "grid"])
+def test_codes_are_those_of_computing_every_token(kind, step):
+    every = FastSampler(metric_path(kind, LoosePath), TIMES, 0, CPU)
+    assert torch.equal(after_step(FastSampler(metric_path(kind), TIMES, 0, CPU), step, 20), after_step(every, step, 20))
+
+
+@pytest.mark.parametrize(("shift", "share"), [(1.0, 0.727), (3.0, 0.499), (5.0, 0.405)])
+def test_only_tokens_that_may_jump_are_scored(shift, share):
+    times = time_grid(50, shift)
+    sampler, denoiser = FastSampler(metric_path("grid"), times, 0, CPU), CountingDenoiser(scores(75))
+    for step in range(49):
+        sampler.step(torch.zeros(2000, dtype=torch.int64), step, denoiser)
+    # The mean over all steps but the last of 1 - exp(-4 dt beta'(t)) with alpha 1 and c 5, computed apart.
+    assert denoiser.num_scored / 2000 / 49 == pytest.approx(share, abs=0.015)
+
+
+def test_nothing_is_scored_when_every_token_is_sure_to_stay():
+    codes = torch.zeros(5, dtype=torch.int64)
+    denoiser, sampler = CountingDenoiser(scores(64)), FastSampler(metric_path("learned"), [0.0, 1e-9, 2e-9], 0, CPU)
+    assert torch.equal(sampler.step(codes, 1, denoiser), codes)
+    assert denoiser.num_scored == 0
 
 
 def test_the_distribution_test_notices_that_the_target_is_drawn_uniformly():

@@ -1,17 +1,27 @@
-"""Matrix products and attention, by the fastest way that torch has on a device.
+"""Matrix products, attention and functions of rows, by the fastest way that torch has on a device.
 
 On a CPU torch's float32 products are MKL's, which on other makers' processors keeps to AVX2. oneDNN, which torch has
 for convolutions, does not: on one core with AVX-512 (AMD EPYC) 240 against 105 GFLOP/s for linear layers, 165 against
 97 for attention. Both give float32 results, off by rounding alone.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-# Rows of attention's scores that are in memory at once: under 32 MB, malloc uses the same pages again.
+# Rows that are worked on at once on a CPU: what lies between two products stays in the cache, and below the 32 MB from
+# which malloc asks the system for every page again. Feed forward of 7042 rows, 512 to 1536: 157 against 228 ms.
 ROWS = 512
+
+
+def by_rows(function: Callable[[Tensor], Tensor], x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+    """`function` of every row, which must not see the others."""
+    if x.device.type != "cpu" or torch.is_grad_enabled():
+        return function(x)
+    return torch.cat([function(rows) for rows in x.flatten(0, 1).split(ROWS)]).view(x.shape)
 
 
 def linear(x: Float[Tensor, "*rows d"], weight: Float[Tensor, "out d"]) -> Float[Tensor, "*rows out"]:
@@ -30,9 +40,7 @@ def attend(
     return torch.cat(heads).view(q.shape)
 
 
-def _attend_head(
-    q: Float[Tensor, "n d"], k: Float[Tensor, "m d"], v: Float[Tensor, "m d"]
-) -> Float[Tensor, "n d"]:
+def _attend_head(q: Float[Tensor, "n d"], k: Float[Tensor, "m d"], v: Float[Tensor, "m d"]) -> Float[Tensor, "n d"]:
     k, transposed = k.contiguous(), v.mT.contiguous()
     return torch.cat([_onednn(_onednn(rows, k).softmax(-1), transposed) for rows in q.split(ROWS)])
 

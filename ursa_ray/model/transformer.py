@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from ursa_ray.checkpoint.config import TransformerConfig
-from ursa_ray.model.products import attend, linear
+from ursa_ray.model.products import attend, by_rows, linear
 from ursa_ray.model.rotary import rotary_table, rotate, sequence_positions
-
 
 # Which rows of a sequence: a slice, or their places.
 Rows = slice | Int64[Tensor, " rows"]
@@ -64,7 +63,7 @@ class FeedForward(nn.Module):
         self.up_proj = Linear(config.hidden_size, config.intermediate_size)
         self.down_proj = Linear(config.intermediate_size, config.hidden_size)
 
-    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+    def forward(self, x: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
         gate, up = self.gate_proj(x), self.up_proj(x)
         # The published kernel multiplies in float32 and rounds once.
         return self.down_proj((F.silu(gate.float()) * up.float()).to(x.dtype))
@@ -82,6 +81,9 @@ class Block(nn.Module):
         self, x: Float[Tensor, "b n d"], rotary: Float[Tensor, "2 n pairs"], rows: Rows = ALL
     ) -> Float[Tensor, "b rows d"]:
         x = x[:, rows] + self.self_attn(self.input_layernorm(x), rotary, rows)
+        return by_rows(self._feed_forward, x)
+
+    def _feed_forward(self, x: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
