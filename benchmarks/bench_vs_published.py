@@ -2,8 +2,8 @@
 
     python benchmarks/bench_vs_published.py --published FOLDER --python PYTHON --out benchmarks/results/DATE
 
-FOLDER is a checkout of github.com/baaivision/URSA, PYTHON an interpreter with what it needs (torch, transformers 4.57.1,
-diffusers 0.35.2, scipy; it does not run with transformers 5) and safetensors. Without them our side is timed alone.
+FOLDER is a checkout of github.com/baaivision/URSA, PYTHON an interpreter with what it needs: torch, scipy, transformers
+4.57.1 (it does not run with 5) and diffusers 0.35.2. Without them our side is timed alone.
 
 Each side is a process (`our_side.py`, `published_side.py`). Both are given one checkpoint of random weights; their
 unguided logits for the same codes must agree within 1e-5. Then they take turns: both run once unmeasured, then a run of
@@ -82,7 +82,8 @@ def _logits_apart(sides: dict[str, Process], folder: Path) -> float | None:
     if len(sides) == 1:
         return None
     ours, published = (np.load(file, mmap_mode="r") for file in files.values())
-    apart = max(float(np.abs(a - b).max()) for branches in zip(ours, published, strict=True) for a, b in zip(*branches))
+    # A branch at a time: both of all codes are gigabytes.
+    apart = max(float(np.abs(a - b).max()) for a, b in zip(ours, published, strict=True))
     if not apart <= LOGITS_WITHIN:
         raise OptionError(f"the logits are {apart:.1e} apart, expected at most {LOGITS_WITHIN:.0e}.")
     return apart
