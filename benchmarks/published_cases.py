@@ -15,6 +15,9 @@ from ursa_ray.model.transformer import Transformer
 
 NUM_WORDS, SEED = 500, 20251123
 
+# Of the random weights that the published class begins with.
+STD = 0.02
+
 
 @dataclass(frozen=True)
 class Case:
@@ -84,7 +87,7 @@ def write_case(case: Case, folder: Path) -> None:
     transformer = Transformer(case.transformer)
     for weight in transformer.parameters():
         if weight.ndim == 2:
-            weight.data.normal_(std=weight.shape[1] ** -0.5, generator=generator)
+            weight.data.normal_(std=STD, generator=generator)
     num_codes = math.prod(case.levels)
     inputs = {
         "codebook": FiniteScalarQuantizer(case.levels).codebook(),
