@@ -8,7 +8,7 @@ FOLDER is a checkout of github.com/baaivision/URSA, PYTHON an interpreter with w
 Each side is a process (`our_side.py`, `published_side.py`). Both are given one checkpoint of random weights; their
 unguided logits for the same codes must agree within 1e-5. Then they take turns: both run once unmeasured, then a run of
 ours, a run of theirs, and so on. Seconds are process time and medians over the runs; the peak is resident memory above
-what the process held before. `published.json` has all runs, `published.md` the table.
+what the process held with its weights loaded. `published.json` has all runs, `published.md` the table.
 """
 
 import argparse
@@ -34,17 +34,21 @@ LOGITS_WITHIN = 1e-5
 
 
 class Process:
-    """One side, running."""
+    """One side of one case, running."""
 
-    def __init__(self, python: str, script: str, pythonpath: Path):
+    def __init__(self, python: str, script: str, pythonpath: Path, folder: Path):
         environment = os.environ | {"PYTHONPATH": str(pythonpath), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            [python, str(HERE / script)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [python, str(HERE / script), str(folder)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
-    def ask(self, what: str, folder: Path, **more: Any) -> dict[str, Any]:
+    def ask(self, what: str, **more: Any) -> dict[str, Any]:
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"what": what, "folder": str(folder), **more}) + "\n")
+        self._process.stdin.write(json.dumps({"what": what, **more}) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
@@ -63,22 +67,21 @@ def measure(case: Case, sides: dict[str, Process], rounds: int, folder: Path) ->
     Raises:
         OptionError: the sides' logits differ, so that they do not do the same work.
     """
-    write_case(case, folder)
-    versions = {name: side.ask("load", folder) for name, side in sides.items()}
+    versions = {name: side.ask("versions") for name, side in sides.items()}
     found: dict[str, Any] = {"versions": versions, "logits_apart": _logits_apart(sides, folder)}
     for side in sides.values():
-        side.ask("steps", folder, steps=case.steps, seed=0)
+        side.ask("steps", steps=case.steps, seed=0)
     found["runs"] = {name: [] for name in sides}
     for seed in range(rounds):
         for name, side in sides.items():
-            found["runs"][name].append(side.ask("steps", folder, steps=case.steps, seed=seed))
+            found["runs"][name].append(side.ask("steps", steps=case.steps, seed=seed))
     return found
 
 
 def _logits_apart(sides: dict[str, Process], folder: Path) -> float | None:
     files = {name: folder / f"{name}.npy" for name in sides}
     for name, side in sides.items():
-        side.ask("logits", folder, file=str(files[name]))
+        side.ask("logits", file=str(files[name]))
     if len(sides) == 1:
         return None
     ours, published = (np.load(file, mmap_mode="r") for file in files.values())
@@ -127,9 +130,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     cases = [case for case in CASES if given.case is None or case.name in given.case]
-    sides = {"ours": Process(sys.executable, "our_side.py", HERE.parent)}
-    if given.published is not None:
-        sides["published"] = Process(given.python, "published_side.py", given.published)
     commits = {"ours": commit(HERE)}
     if given.published is not None:
         commits["published"] = given.published_commit or commit(given.published)
@@ -142,12 +142,16 @@ def main() -> None:
     ]
     for case in cases:
         with tempfile.TemporaryDirectory() as folder:
+            write_case(case, Path(folder))
+            sides = {"ours": Process(sys.executable, "our_side.py", HERE.parent, Path(folder))}
+            if given.published is not None:
+                sides["published"] = Process(given.python, "published_side.py", given.published, Path(folder))
             found = measure(case, sides, given.rounds, Path(folder))
+            for side in sides.values():
+                side.close()
         content["cases"][case.name] = {"sizes": case.as_dict(), **found}
         lines.append(row(case, found))
         sys.stderr.write(lines[-1] + "\n")
-    for side in sides.values():
-        side.close()
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "published.json").write_text(json.dumps(content, indent=1) + "\n")
     (given.out / "published.md").write_text("\n".join(lines) + "\n")

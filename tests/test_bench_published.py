@@ -25,7 +25,7 @@ class Recorded:
     def __init__(self, logits):
         self.logits = np.array(logits, dtype=np.float32)
 
-    def ask(self, what, folder, file):
+    def ask(self, what, file):
         np.save(file, self.logits)
 
 
@@ -38,8 +38,7 @@ def test_sides_whose_logits_differ_are_refused(bench, tmp_path):
 
 def test_our_side_alone_is_timed(tmp_path):
     subprocess.run(
-        [sys.executable, str(BENCHMARKS / "bench_vs_published.py"), "--case", "small", "--rounds", "1"]
-        + ["--out", str(tmp_path)],
+        [sys.executable, BENCHMARKS / "bench_vs_published.py", "--case", "small", "--rounds", "1", "--out", tmp_path],
         check=True,
         capture_output=True,
         env={"PYTHONPATH": str(BENCHMARKS.parent), "PATH": "/usr/bin:/bin"},

@@ -8,7 +8,7 @@ with d the squared Euclidean distance of normalised codebook vectors. A code x j
 
     u(y) = p_t(y | x_1) beta'(t) max(0, d(x, x_1) - d(y, x_1))
 
-so it only ever moves closer to x_1. The sum of its rates is at most beta'(t) d(x, x_1), since p_t sums to 1, and at most
+so it only ever moves closer to x_1. Its rates sum to at most beta'(t) d(x, x_1), since p_t sums to 1, and to at most
 4 beta'(t), since no two normalised vectors are farther apart. The published beta'(0) is 0. `MixturePath` keeps x_1 with
 probability t and is uniform otherwise; its only rate, 1 / (1 - t), leads to x_1.
 
