@@ -26,7 +26,7 @@ class Side(Protocol):
 
 
 def serve(make: Any) -> None:
-    """Answer until standard input ends; `make(case, folder)` builds the `Side` of the case in the folder that is given."""
+    """Answer until standard input ends; `make(case, folder)` builds the `Side` of the folder that is given."""
     torch.set_num_threads(1)
     answers = os.fdopen(os.dup(1), "w")
     # What libraries print must not come between the answers.

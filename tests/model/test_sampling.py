@@ -212,8 +212,9 @@ def test_only_tokens_that_may_jump_are_scored(shift, share):
     sampler, denoiser = FastSampler(metric_path("grid"), times, 0, CPU), CountingDenoiser(scores(75))
     for step in range(49):
         sampler.step(torch.zeros(2000, dtype=torch.int64), step, denoiser)
-    # The mean over all steps but the last of 1 - exp(-4 dt beta'(t)) with alpha 1 and c 5, computed apart.
-    assert denoiser.num_scored / 2000 / 49 == pytest.approx(share, abs=0.015)
+    # The mean over all steps but the last of 1 - exp(-4 dt slope of beta), alpha 1 and c 5, computed apart; filled up
+    # to a multiple of a 16th of all.
+    assert share - 0.01 < denoiser.num_scored / 2000 / 49 < share + 1 / 16
 
 
 def test_nothing_is_scored_when_every_token_is_sure_to_stay():

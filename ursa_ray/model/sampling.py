@@ -41,6 +41,10 @@ from ursa_ray.model.path import Path
 # and to get them back takes as long as the head. A GPU needs as many rows as that for its products.
 MAX_BLOCK_ON_CPU, MAX_BLOCK = 2**22, 2**26
 
+# Tokens that may jump are counted in shares of all: oneDNN keeps code for every number of rows that it has met, which
+# with any number of them was 80 MB more in memory for every 50 steps.
+NUM_SHARES = 16
+
 # Codes of which `draw` cumulates the weights only when the one that is drawn is among them.
 GROUP = 256
 
@@ -116,11 +120,15 @@ class FastSampler:
         return codes.index_copy(0, moving, torch.cat(moved))
 
     def _may_jump(self, uniform: Float64[Tensor, "n 3"], step: int) -> Int64[Tensor, " moving"]:
-        """Tokens that are not sure to stay; the last step moves all."""
+        """Tokens that are not sure to stay, and up to a share more; the last step moves all."""
         if step == len(self.times) - 1:
             return torch.arange(len(uniform), device=uniform.device)
         t, next_t = self.times[step : step + 2]
-        return (uniform[:, 1] < -math.expm1(-(next_t - t) * self.path.max_rate(t))).nonzero().squeeze(1)
+        stays = uniform[:, 1] >= -math.expm1(-(next_t - t) * self.path.max_rate(t))
+        share = math.ceil(len(stays) / NUM_SHARES)
+        num_moving = math.ceil(int((~stays).sum()) / share) * share
+        # Those that stay come last; some fill up the share, and stay.
+        return stays.byte().argsort(stable=True)[:num_moving]
 
     def _jump(
         self, codes: Int64[Tensor, " n"], logits: Float[Tensor, "n k"], uniform: Float64[Tensor, "n 3"], step: int
