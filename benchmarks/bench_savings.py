@@ -58,13 +58,13 @@ WITHOUT: dict[str, Any] = {
 }
 
 
-def measure(case: Case, rounds: int) -> dict[str, list[float]]:
+def measure(case: Case, rounds: int, names: list[str]) -> dict[str, list[float]]:
     """Milliseconds of a step, of every run without each saving."""
     with tempfile.TemporaryDirectory() as folder:
         write_case(case, Path(folder))
         side = OurSide(json.loads((Path(folder) / "case.json").read_text()), Path(folder))
     side.steps(list(case.steps), 0)
-    runs: dict[str, list[float]] = {name: [] for name in WITHOUT}
+    runs: dict[str, list[float]] = {name: [] for name in names}
     for seed in range(rounds):
         for name, times in runs.items():
             with WITHOUT[name]():
@@ -78,11 +78,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--case", choices=[case.name for case in CASES], action="append")
+    parser.add_argument("--without", choices=list(WITHOUT), action="append", help="these alone")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     torch.set_num_threads(1)
     cases = [case for case in CASES if given.case is None or case.name in given.case]
-    found = {case.name: measure(case, given.rounds) for case in cases}
+    names = ["nothing", *given.without] if given.without else list(WITHOUT)
+    found = {case.name: measure(case, given.rounds, names) for case in cases}
     content = {"date": str(date.today()), "commit": commit(Path(__file__).parent), "machine": machine(), "ms": found}
     lines = [
         f"{content['date']}, {content['machine']}, {content['commit']}, one thread, {given.rounds} runs in turns; "
@@ -91,7 +93,7 @@ def main() -> None:
         f"| without | {' | '.join(found)} |",
         "|---" * (len(found) + 1) + "|",
     ]
-    for name in WITHOUT:
+    for name in names:
         cells = (f"{statistics.median(runs[name]):,.0f}" for runs in found.values())
         lines.append(f"| {name} | {' | '.join(cells)} |")
     given.out.mkdir(parents=True, exist_ok=True)
