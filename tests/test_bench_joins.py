@@ -76,7 +76,7 @@ def test_a_clamped_condition_is_clean_before_every_step(plan, monkeypatch):
     clean, seen = ursa.encode(given), []
     forward = ursa.transformer.forward
     monkeypatch.setattr(
-        ursa.transformer, "forward", lambda ids, codes, rotary: seen.append(codes) or forward(ids, codes, rotary)
+        ursa.transformer, "forward", lambda ids, codes, *more: seen.append(codes) or forward(ids, codes, *more)
     )
     codes = clamp(ursa, segment, given)
     assert torch.equal(codes[:2], clean)

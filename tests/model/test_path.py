@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.model.statistics import goodness_of_fit
 from ursa_ray.checkpoint.config import PathConfig
+from ursa_ray.model.fsq import FiniteScalarQuantizer
 from ursa_ray.model.path import MetricPath, MixturePath, build_path, time_grid
 
 
@@ -153,3 +154,25 @@ def test_noise_ends_where_it_began_as_time_ends():
     codes = torch.arange(50)
     assert math.isclose(path.probabilities(codes, 0.9999).diagonal().min(), 1, abs_tol=1e-6)
     assert torch.equal(path.noise(codes, 0.9999, torch.Generator().manual_seed(0)), codes)
+
+
+@pytest.mark.parametrize("t", [0.1, 0.6, 0.98])
+@pytest.mark.parametrize("levels", [(8, 5, 5), (3, 5, 5)])
+def test_no_sum_of_rates_is_above_its_bounds_and_some_come_near(levels, t):
+    codebook = FiniteScalarQuantizer(levels).codebook()
+    path, num_codes = MetricPath(codebook, 1.0, 5.0), len(codebook)
+    x_t = torch.arange(num_codes).repeat_interleave(num_codes)
+    x_1 = torch.arange(num_codes).repeat(num_codes)
+    sums, bounds = path.rates(x_t, x_1, t).sum(-1), path.max_rates(x_t, x_1, t)
+    assert (sums <= bounds).all()
+    assert (sums <= path.max_rate(t)).all()
+    if t == 0.98:
+        assert sums.max() > 0.9 * path.max_rate(t)
+
+
+def test_rates_of_the_mixture_path_are_at_their_bounds():
+    path = MixturePath(5)
+    x_t, x_1 = torch.tensor([3, 4]), torch.tensor([2, 4])
+    rates = path.rates(x_t, x_1, 0.75).scatter_(1, x_t[:, None], 0)
+    assert torch.equal(rates.sum(-1), path.max_rates(x_t, x_1, 0.75))
+    assert path.max_rate(0.75) == 4

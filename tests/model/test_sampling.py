@@ -1,5 +1,6 @@
 """Both samplers have one distribution: whole rows of a step, against its exact transition matrix."""
 
+import math
 from functools import cache
 from itertools import pairwise
 
@@ -35,8 +36,8 @@ class FixedDenoiser(Denoiser):
     def logits(self, codes, t):
         return self.row.expand(len(codes), -1)
 
-    def hidden(self, codes, t):
-        return self.logits(codes, t)
+    def hidden(self, codes, t, scored):
+        return self.logits(codes[scored], t)
 
     def head(self, hidden):
         return hidden
@@ -49,6 +50,36 @@ class ScaledPath(MetricPath):
 
     def rates(self, x_t, x_1, t):
         return super().rates(x_t, x_1, t) * self.factor
+
+
+class TightPath(MetricPath):
+    """Wrong on purpose: bounds below what rates reach."""
+
+    of_any = of_pair = 1.0
+
+    def max_rate(self, t):
+        return super().max_rate(t) * self.of_any
+
+    def max_rates(self, x_t, x_1, t):
+        return super().max_rates(x_t, x_1, t) * self.of_pair
+
+
+class LoosePath(MetricPath):
+    """No token is known to stay."""
+
+    def max_rate(self, t):
+        return math.inf
+
+    def max_rates(self, x_t, x_1, t):
+        return torch.full((len(x_t),), math.inf)
+
+
+class CountingDenoiser(FixedDenoiser):
+    num_scored = 0
+
+    def hidden(self, codes, t, scored):
+        self.num_scored += len(scored)
+        return super().hidden(codes, t, scored)
 
 
 def seeded(seed):
@@ -153,6 +184,46 @@ def test_the_distribution_test_notices_a_wrong_sampler(sampler, factor):
     assert homogeneity(codes, right, 64) < SIGNIFICANT
 
 
+@pytest.mark.parametrize("step", [1, 5, 8])
+@pytest.mark.parametrize("kind", ["learned", "grid"])
+def test_half_a_million_draws_have_the_exact_distribution(kind, step):
+    codes = after_step(FastSampler(metric_path(kind), TIMES, 4, CPU), step, code=37, num_tokens=500_000)
+    assert goodness_of_fit(codes, exact_row(kind, step, 37)) > SIGNIFICANT
+
+
+@pytest.mark.parametrize("bound", ["of_any", "of_pair"])
+def test_the_distribution_test_notices_a_bound_that_rates_exceed(bound):
+    path = metric_path("learned", TightPath)
+    setattr(path, bound, 0.25)
+    codes = after_step(FastSampler(path, TIMES, 0, CPU), 5, code=37)
+    assert goodness_of_fit(codes, exact_row("learned", 5, 37)) < SIGNIFICANT / 100
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("kind", ["learned", "grid"])
+def test_codes_are_those_of_computing_every_token(kind, step):
+    every = FastSampler(metric_path(kind, LoosePath), TIMES, 0, CPU)
+    assert torch.equal(after_step(FastSampler(metric_path(kind), TIMES, 0, CPU), step, 20), after_step(every, step, 20))
+
+
+@pytest.mark.parametrize(("shift", "share"), [(1.0, 0.727), (3.0, 0.499), (5.0, 0.405)])
+def test_only_tokens_that_may_jump_are_scored(shift, share):
+    times = time_grid(50, shift)
+    sampler, denoiser = FastSampler(metric_path("grid"), times, 0, CPU), CountingDenoiser(scores(75))
+    for step in range(49):
+        sampler.step(torch.zeros(2000, dtype=torch.int64), step, denoiser)
+    # The mean over all steps but the last of 1 - exp(-4 dt slope of beta), alpha 1 and c 5, computed apart; filled up
+    # to a multiple of a 16th of all.
+    assert share - 0.01 < denoiser.num_scored / 2000 / 49 < share + 1 / 16
+
+
+def test_nothing_is_scored_when_every_token_is_sure_to_stay():
+    codes = torch.zeros(5, dtype=torch.int64)
+    denoiser, sampler = CountingDenoiser(scores(64)), FastSampler(metric_path("learned"), [0.0, 1e-9, 2e-9], 0, CPU)
+    assert torch.equal(sampler.step(codes, 1, denoiser), codes)
+    assert denoiser.num_scored == 0
+
+
 def test_the_distribution_test_notices_that_the_target_is_drawn_uniformly():
     wrong = after_step(FastSampler(MixturePath(64), TIMES, 0, CPU), 5, code=37)
     assert goodness_of_fit(wrong, exact_row("learned", 5, 37)) < SIGNIFICANT / 100
@@ -238,7 +309,7 @@ def test_the_size_of_blocks_does_not_change_codes(monkeypatch, block):
     sampler = FastSampler(metric_path("learned"), TIMES, 0, CPU)
     start, stepped = torch.arange(64).repeat(8), {}
     for size in (2**25, block):
-        monkeypatch.setattr(sampling, "MAX_BLOCK", size)
+        monkeypatch.setattr(sampling, "MAX_BLOCK_ON_CPU", size)
         stepped[size] = torch.stack(
             [sampler.noise(start, 0.5)] + [sampler.step(start, step, FixedDenoiser(scores(64))) for step in STEPS]
         )
@@ -278,7 +349,7 @@ def test_guidance_of_hidden_rows_gives_the_published_guided_logits(ursa, golden,
     grid = tuple(cases[kind]["latents_shape"])
     denoiser = Denoiser(ursa.transformer, prompts, grid, Guidance(scale=7.0, trunc=0.9))
     codes = golden["vae.codes"].long().flatten()
-    fast, published = denoiser.head(denoiser.hidden(codes, t)), denoiser.logits(codes, t)
+    fast, published = denoiser.head(denoiser.hidden(codes, t, torch.arange(len(codes)))), denoiser.logits(codes, t)
     torch.testing.assert_close(fast, published, atol=1e-4, rtol=0)
 
 

@@ -65,6 +65,18 @@ def test_every_row_sees_padding_and_later_tokens(ursa, kind, cases, changed):
     assert (ursa.transformer(prompt, codes, rotary) - before).abs().amax(-1).min() > 1e-4
 
 
+@torch.no_grad()
+def test_rows_of_chosen_tokens_are_those_among_all(ursa, inputs, cases, kind):
+    num_text, grid = cases[kind]["text_length"], tuple(cases[kind]["latents_shape"])
+    prompts, codes = inputs["input_ids"][:, :num_text].long(), torch.arange(math.prod(grid))
+    rotary = ursa.transformer.rotary(num_text, grid)
+    scored = torch.tensor([0, 3, 4, len(codes) - 1])
+    every = ursa.transformer(prompts, codes, rotary)
+    assert every.shape[1] == len(codes)
+    chosen = ursa.transformer(prompts, codes, rotary, scored)
+    torch.testing.assert_close(chosen, every[:, scored], atol=1e-5, rtol=0)
+
+
 def published_shapes(hidden, mlp, num_codes):
     q, kv, vocabulary = 2048, 1024, 151_669 + num_codes
     shapes = {"model.embed_tokens": (vocabulary, hidden), "model.norm": (hidden,), "lm_head": (num_codes, hidden)}

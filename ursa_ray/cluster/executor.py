@@ -70,7 +70,8 @@ class RayExecutor:
         with ExitStack() as stack:
             stack.enter_context(connected(options.address, options.limits.ceiling or 1, options.insecure))
             num_gpus = int(ray.cluster_resources().get("GPU", 0))
-            if options.address is not None and not (self._worker.device or num_gpus) and self._worker.model != TINY_NAME:
+            is_unasked = options.address is not None and self._worker.device is None and not num_gpus
+            if is_unasked and self._worker.model != TINY_NAME:
                 raise OptionError(
                     f"the cluster at {options.address} has no GPU now. Give --device cuda to have a node with one "
                     "started, or --device cpu to do without."

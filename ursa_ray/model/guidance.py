@@ -47,15 +47,17 @@ class Denoiser:
         conditional, unconditional = z
         return unconditional + (conditional - unconditional) * self.guidance.at(t)
 
-    def hidden(self, codes: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n d"]:
-        """Guided rows before the head, which is linear: `head` of them are the guided logits.
+    def hidden(
+        self, codes: Int64[Tensor, " n"], t: float, scored: Int64[Tensor, " scored"]
+    ) -> Float[Tensor, "scored d"]:
+        """Guided rows of some tokens before the head, which is linear: `head` of them are the guided logits.
 
         Runs the prompt's branch alone where guidance is off or the scale is 1.
         """
         scale = self.guidance.at(t) if self.guidance.is_on else 1.0
         if scale == 1:
-            return self.transformer(self.prompts[:1], codes, self.rotary)[0]
-        conditional, unconditional = self.transformer(self.prompts, codes, self.rotary).float()
+            return self.transformer(self.prompts[:1], codes, self.rotary, scored)[0]
+        conditional, unconditional = self.transformer(self.prompts, codes, self.rotary, scored).float()
         return torch.lerp(unconditional, conditional, scale)
 
     def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:

@@ -8,8 +8,9 @@ with d the squared Euclidean distance of normalised codebook vectors. A code x j
 
     u(y) = p_t(y | x_1) beta'(t) max(0, d(x, x_1) - d(y, x_1))
 
-so it only ever moves closer to x_1. The published beta'(0) is 0. `MixturePath` keeps x_1 with probability t and is
-uniform otherwise; its only rate, 1 / (1 - t), leads to x_1.
+so it only ever moves closer to x_1. Its rates sum to at most beta'(t) d(x, x_1), since p_t sums to 1, and to at most
+4 beta'(t), since no two normalised vectors are farther apart. The published beta'(0) is 0. `MixturePath` keeps x_1 with
+probability t and is uniform otherwise; its only rate, 1 / (1 - t), leads to x_1.
 
 Axes: n tokens, k codes of the codebook, e components of a codebook vector.
 """
@@ -28,7 +29,8 @@ from ursa_ray.checkpoint.config import PathConfig
 class Path(Protocol):
     """What the samplers ask of a path; `generator` draws in the published order.
 
-    `rests_at_start` tells that all rates are 0 at t = 0, so that the first step cannot change a code.
+    `rests_at_start` tells that all rates are 0 at t = 0, so that the first step cannot change a code. No code's rates
+    sum to more than `max_rate`, and those of single codes to no more than `max_rates`, which cost next to nothing.
     """
 
     num_codes: int
@@ -38,7 +40,15 @@ class Path(Protocol):
 
     def rates(self, x_t: Int64[Tensor, " n"], x_1: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n k"]: ...
 
+    def max_rate(self, t: float) -> float: ...
+
+    def max_rates(self, x_t: Int64[Tensor, " n"], x_1: Int64[Tensor, " n"], t: float) -> Float[Tensor, " n"]: ...
+
     def noise(self, x_1: Int64[Tensor, " n"], t: float, generator: torch.Generator) -> Int64[Tensor, " n"]: ...
+
+
+# More than float32 rounding adds to a distance, or to a rate for each unit of beta'(t).
+ROUNDING = 1e-4
 
 
 class MetricPath:
@@ -75,6 +85,12 @@ class MetricPath:
         closer = (self.distance(x_t, x_1)[:, None] - distances).relu_()
         return distances.mul_(-self.beta(t)).softmax(-1).mul_(self.beta_slope(t)).mul_(closer)
 
+    def max_rate(self, t: float) -> float:
+        return (4 + ROUNDING) * self.beta_slope(t)
+
+    def max_rates(self, x_t: Int64[Tensor, " n"], x_1: Int64[Tensor, " n"], t: float) -> Float[Tensor, " n"]:
+        return (self.distance(x_t, x_1) + ROUNDING) * self.beta_slope(t)
+
     def noise(self, x_1: Int64[Tensor, " n"], t: float, generator: torch.Generator) -> Int64[Tensor, " n"]:
         return self.probabilities(x_1, t).multinomial(1, generator=generator).squeeze(1)
 
@@ -95,6 +111,12 @@ class MixturePath:
 
     def rates(self, x_t: Int64[Tensor, " n"], x_1: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n k"]:
         return self._full(x_1, 0.0).scatter_(1, x_1[:, None], 1 / (1 - t))
+
+    def max_rate(self, t: float) -> float:
+        return 1 / (1 - t)
+
+    def max_rates(self, x_t: Int64[Tensor, " n"], x_1: Int64[Tensor, " n"], t: float) -> Float[Tensor, " n"]:
+        return (x_t != x_1).to(self.dtype) / (1 - t)
 
     def noise(self, x_1: Int64[Tensor, " n"], t: float, generator: torch.Generator) -> Int64[Tensor, " n"]:
         uniform_code = torch.empty_like(x_1).random_(to=self.num_codes, generator=generator)

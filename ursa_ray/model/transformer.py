@@ -2,7 +2,8 @@
 
 One sequence is [text, begin-of-visual, visual tokens]. Nothing is masked, not even padding, and there is no time input.
 As in a language model the row at position i scores the token at i + 1, so visual tokens are scored by the rows that
-start at begin-of-visual and leave out the last one. Module names are those of the published weights.
+start at begin-of-visual and leave out the last one. Of the last layer, which nothing attends to, only rows that are
+asked for are computed, though their keys and values are those of all. Module names are those of the published weights.
 """
 
 import torch
@@ -12,7 +13,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from ursa_ray.checkpoint.config import TransformerConfig
+from ursa_ray.model.products import attend, by_rows, linear
 from ursa_ray.model.rotary import rotary_table, rotate, sequence_positions
+
+# Which rows of a sequence: a slice, or their places.
+Rows = slice | Int64[Tensor, " rows"]
+ALL = slice(None)
+
+
+class Linear(nn.Linear):
+    """Without bias, by `products.linear`."""
+
+    def __init__(self, num_in: int, num_out: int):
+        super().__init__(num_in, num_out, bias=False)
+
+    def forward(self, input: Float[Tensor, "*rows num_in"]) -> Float[Tensor, "*rows num_out"]:  # noqa: A002
+        return linear(input, self.weight)
 
 
 class Attention(nn.Module):
@@ -22,31 +38,32 @@ class Attention(nn.Module):
         super().__init__()
         d, head_dim = config.hidden_size, config.head_dim
         self.head_dim = head_dim
-        self.q_proj = nn.Linear(d, config.num_attention_heads * head_dim, bias=False)
-        self.k_proj = nn.Linear(d, config.num_key_value_heads * head_dim, bias=False)
-        self.v_proj = nn.Linear(d, config.num_key_value_heads * head_dim, bias=False)
-        self.o_proj = nn.Linear(config.num_attention_heads * head_dim, d, bias=False)
+        self.q_proj = Linear(d, config.num_attention_heads * head_dim)
+        self.k_proj = Linear(d, config.num_key_value_heads * head_dim)
+        self.v_proj = Linear(d, config.num_key_value_heads * head_dim)
+        self.o_proj = Linear(config.num_attention_heads * head_dim, d)
         self.q_norm = nn.RMSNorm(head_dim, eps=config.rms_norm_eps)
         self.k_norm = nn.RMSNorm(head_dim, eps=config.rms_norm_eps)
 
-    def forward(self, x: Float[Tensor, "b n d"], rotary: Float[Tensor, "2 n pairs"]) -> Float[Tensor, "b n d"]:
+    def forward(
+        self, x: Float[Tensor, "b n d"], rotary: Float[Tensor, "2 n pairs"], rows: Rows
+    ) -> Float[Tensor, "b rows d"]:
         q, k, v = (
-            rearrange(project(x), "b n (heads d) -> b heads n d", d=self.head_dim)
-            for project in (self.q_proj, self.k_proj, self.v_proj)
+            rearrange(projected, "b n (heads d) -> b heads n d", d=self.head_dim)
+            for projected in (self.q_proj(x[:, rows]), self.k_proj(x), self.v_proj(x))
         )
-        q, k = rotate(self.q_norm(q), rotary), rotate(self.k_norm(k), rotary)
-        y = F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
-        return self.o_proj(rearrange(y, "b heads n d -> b n (heads d)"))
+        q, k = rotate(self.q_norm(q), rotary[:, rows]), rotate(self.k_norm(k), rotary)
+        return self.o_proj(rearrange(attend(q, k, v), "b heads n d -> b n (heads d)"))
 
 
 class FeedForward(nn.Module):
     def __init__(self, config: TransformerConfig):
         super().__init__()
-        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.gate_proj = Linear(config.hidden_size, config.intermediate_size)
+        self.up_proj = Linear(config.hidden_size, config.intermediate_size)
+        self.down_proj = Linear(config.intermediate_size, config.hidden_size)
 
-    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+    def forward(self, x: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
         gate, up = self.gate_proj(x), self.up_proj(x)
         # The published kernel multiplies in float32 and rounds once.
         return self.down_proj((F.silu(gate.float()) * up.float()).to(x.dtype))
@@ -60,8 +77,13 @@ class Block(nn.Module):
         self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.mlp = FeedForward(config)
 
-    def forward(self, x: Float[Tensor, "b n d"], rotary: Float[Tensor, "2 n pairs"]) -> Float[Tensor, "b n d"]:
-        x = x + self.self_attn(self.input_layernorm(x), rotary)
+    def forward(
+        self, x: Float[Tensor, "b n d"], rotary: Float[Tensor, "2 n pairs"], rows: Rows = ALL
+    ) -> Float[Tensor, "b rows d"]:
+        x = x[:, rows] + self.self_attn(self.input_layernorm(x), rotary, rows)
+        return by_rows(self._feed_forward, x)
+
+    def _feed_forward(self, x: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -72,11 +94,13 @@ class Body(nn.Module):
         self.layers = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
 
-    def forward(self, ids: Int64[Tensor, "b n"], rotary: Float[Tensor, "2 n pairs"]) -> Float[Tensor, "b n d"]:
+    def forward(
+        self, ids: Int64[Tensor, "b n"], rotary: Float[Tensor, "2 n pairs"], rows: Rows
+    ) -> Float[Tensor, "b rows d"]:
         x = self.embed_tokens(ids)
-        for layer in self.layers:
+        for layer in self.layers[:-1]:
             x = layer(x, rotary)
-        return self.norm(x)
+        return self.norm(self.layers[-1](x, rotary, rows))
 
 
 class Transformer(nn.Module):
@@ -86,7 +110,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         self.model = Body(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.lm_head_size, bias=False)
+        self.lm_head = Linear(config.hidden_size, config.lm_head_size)
 
     def rotary(self, num_text: int, grid: tuple[int, int, int]) -> Float[Tensor, "2 n pairs"]:
         """Rotary table of a sequence; the same for all steps of a generation."""
@@ -98,9 +122,14 @@ class Transformer(nn.Module):
         prompts: Int64[Tensor, "b p"],
         codes: Int64[Tensor, "... tokens"],
         rotary: Float[Tensor, "2 n pairs"],
-    ) -> Float[Tensor, "b tokens d"]:
-        """Hidden rows that score `codes`: those of each prompt, (b, tokens), or (tokens,) that all prompts share."""
+        scored: Int64[Tensor, " scored"] | None = None,
+    ) -> Float[Tensor, "b scored d"]:
+        """Hidden rows that score `codes`: those of each prompt, (b, tokens), or (tokens,) that all prompts share.
+
+        `scored` are the tokens whose rows are wanted; all of them if None.
+        """
         visual = (codes + self.config.lm_vocab_size).expand(len(prompts), -1)
         begin = visual.new_full((len(prompts), 1), self.config.bov_token_id)
-        hidden = self.model(torch.cat([prompts, begin, visual], dim=1), rotary)
-        return hidden[:, -(visual.shape[1] + 1) : -1]
+        first = prompts.shape[1]
+        rows = slice(first, first + visual.shape[1]) if scored is None else scored + first
+        return self.model(torch.cat([prompts, begin, visual], dim=1), rotary, rows)

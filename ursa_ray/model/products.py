@@ -1,0 +1,59 @@
+"""Matrix products, attention and functions of rows, by the fastest way that torch has on a device.
+
+On a CPU torch's float32 products are MKL's, which on other makers' processors keeps to AVX2. oneDNN, which torch has
+for convolutions, does not: on one core with AVX-512 (AMD EPYC) 240 against 105 GFLOP/s for linear layers, 165 against
+97 for attention. Both give float32 results, off by rounding alone.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+# Rows that are worked on at once on a CPU: what lies between two products stays in the cache, and below the 32 MB from
+# which malloc asks the system for every page again. Feed forward of 7042 rows, 512 to 1536: 157 against 228 ms.
+ROWS = 512
+
+
+def by_rows(function: Callable[[Tensor], Tensor], x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+    """`function` of every row, which must not see the others."""
+    if x.device.type != "cpu" or torch.is_grad_enabled():
+        return function(x)
+    return torch.cat([function(rows) for rows in x.flatten(0, 1).split(ROWS)]).view(x.shape)
+
+
+def linear(x: Float[Tensor, "*rows d"], weight: Float[Tensor, "out d"]) -> Float[Tensor, "*rows out"]:
+    return _onednn(x, weight) if _has_onednn(x, weight) else F.linear(x, weight)
+
+
+def attend(
+    q: Float[Tensor, "b heads n d"], k: Float[Tensor, "b kv_heads m d"], v: Float[Tensor, "b kv_heads m d"]
+) -> Float[Tensor, "b heads n d"]:
+    """Full attention; neighbouring query heads share a key head."""
+    if not _has_onednn(q, k, v):
+        return F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+    grouped = (q * q.shape[-1] ** -0.5).unflatten(1, (k.shape[1], -1)).flatten(2, 3)  # (b, kv_heads, rows, d)
+    branches = zip(grouped, k, v, strict=True)
+    heads = [_attend_head(*head) for branch in branches for head in zip(*branch, strict=True)]
+    return torch.cat(heads).view(q.shape)
+
+
+def _attend_head(q: Float[Tensor, "n d"], k: Float[Tensor, "m d"], v: Float[Tensor, "m d"]) -> Float[Tensor, "n d"]:
+    k, transposed = k.contiguous(), v.mT.contiguous()
+    return torch.cat([_onednn(_onednn(rows, k).softmax(-1), transposed) for rows in q.split(ROWS)])
+
+
+def _has_onednn(*tensors: Tensor) -> bool:
+    """It has no gradients."""
+    return (
+        torch.backends.mkldnn.is_available()
+        and all(x.device.type == "cpu" and x.dtype == torch.float32 for x in tensors)
+        and not (torch.is_grad_enabled() and any(x.requires_grad for x in tensors))
+    )
+
+
+def _onednn(x: Float[Tensor, "*rows d"], weight: Float[Tensor, "out d"]) -> Float[Tensor, "*rows out"]:
+    # What torch.compile makes of a linear layer on a CPU; torch has no public name for it.
+    return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
