@@ -13,7 +13,11 @@ BOARD = TWO_SHORT_ONE_LONG.replace("STEPS", "60")
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"), [("wrong", "answers otherwise than the others"), ("unsteady", "gave 2 answers to one question")]
+    ("kind", "reason"),
+    [
+        ("wrong", "answers otherwise than the others"),
+        pytest.param("unsteady", "gave 2 answers to one question", marks=pytest.mark.slow),
+    ],
 )
 def test_a_replica_that_answers_a_known_question_wrongly_gets_no_work(render, tmp_path, kind, reason):
     board = write(tmp_path, BOARD)

@@ -33,6 +33,7 @@ def test_of_a_mixed_cluster_only_the_gpus_that_were_asked_for_are_used(start_nod
     assert json.loads(done.stdout.splitlines()[-1]) == [node_id(2)]
 
 
+@pytest.mark.slow
 def test_the_command_line_sets_floor_and_ceiling(start_nodes, render, tmp_path):
     nodes = start_nodes()
     nodes.add("--num-cpus=4")
