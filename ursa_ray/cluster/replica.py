@@ -8,7 +8,7 @@ import ray
 
 from ursa_ray.work import Done, Request, Step, Worker, WorkerOptions
 
-# A driver spends 0.2 ms of CPU on a message and 3 to 4 on the rest: of a segment of a minute this is a quarter.
+# A driver spends 0.2 ms of CPU on a message and 3 on the rest: of a segment of a minute this is a quarter.
 STEP_EVERY_S = 10.0
 
 # A known segment is made twice: a card that is broken seldom goes wrong in the same way again.
