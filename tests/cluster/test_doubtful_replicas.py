@@ -44,7 +44,7 @@ def test_what_a_slow_replica_makes_is_made_by_another_too_and_the_slow_one_is_le
     driver.wait_until_said("takes far longer than others")
     said = driver.end(200)
     assert driver.returncode == 0, said
-    late = said.partition(" takes far longer")[0].splitlines()[-1]
+    late = said.partition(" takes far longer")[0].split()[-1]
     assert said.count(f"{late} begins") == 2 and "failed" not in said, said
     assert not alive(slow)
     alone.end(200)
