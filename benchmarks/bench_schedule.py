@@ -23,6 +23,7 @@ from time import process_time
 
 import boards
 
+from ursa_ray.forecast import num_chains
 from ursa_ray.plan.cost import H200_FLOPS_PER_S
 from ursa_ray.schedule import Device, Dice, Fleet, Job, Luck, simulate
 from ursa_ray.schedule.bounds import least_makespan, work_left
@@ -132,10 +133,6 @@ def losing(seed: int, num: int, bound: float) -> Losing:
     random = Random(f"{seed}/{num}")
     lost = random.sample(range(num), max(1, round(num * LOST_SHARE)))
     return Losing(seed, NOISE, lost_after_s=tuple((n, STARTUP_S + random.uniform(0, bound)) for n in lost))
-
-
-def num_chains(jobs: list[Job]) -> int:
-    return len(jobs) - len({job.after for job in jobs} - {None})
 
 
 def work_path(jobs: list[Job]) -> float:

@@ -122,6 +122,15 @@ def test_wrong_output_of_one_stops_the_other_that_may_have_gone_on_from_it(direc
     assert len(run.segments) == 1
 
 
+def test_when_both_are_found_to_be_wrong_the_segment_fails_once_and_is_made_again(direct):
+    def wrong(place):
+        return lambda executor: (place, Failed(executor.keys[place], OutputError("its card answers otherwise")))
+
+    c = Place("c", "n")
+    _, run = direct([A, B], leave(A), wrong(A), wrong(B), idle(c), done(c))
+    assert [commit.media_sha256 for commit in run.segments.values()] == [hashlib.sha256(b"c").hexdigest()]
+
+
 def test_a_step_that_a_replica_in_vain_has_saved_does_not_stay(direct):
     def save_and_finish(executor):
         executor.run.steps.save(executor.keys[A], 2, np.zeros((5, 6, 8), np.uint16))

@@ -43,8 +43,7 @@ class Director:
                 self._look_for_late_ones()
         except KeyboardInterrupt:
             for place, done in self._executor.arrived():
-                if place in self._schedule.running:  # else another was first
-                    self._take(place, done)
+                self._take(place, done)
             raise
         if self._schedule.failures:
             raise _failure(self._plan, self._run, write_report(self._plan, self._run, self._schedule))
@@ -73,6 +72,8 @@ class Director:
                 self._listener.leave(place)
             case Held():
                 self._listener.hold(place, event.reason)
+            case _ if place not in self._schedule.running:
+                pass  # another was first, or wrong, and this one was let go meanwhile
             case Failed():
                 self._fail(place, event.error)
             case Step() | Done():
