@@ -1,0 +1,168 @@
+"""What each event of the storyboard room is answered with: the desk's methods, their errors told on the page."""
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ursa_ray.errors import UrsaRayError
+from ursa_ray.studio import markup
+from ursa_ray.studio.boards import STORYBOARDS, StaleError
+from ursa_ray.studio.checking import Checked
+from ursa_ray.studio.desk import Desk, Shown
+
+NO_FILM = "Choose a film above, or begin a new one."
+NO_STORYBOARD = (
+    "The storyboard of this film is not here: it was rendered elsewhere. Watching needs none; to render on, or to take "
+    "a part again, paste it here."
+)
+
+# What a look changes on the page, in this order, see `Answers.look`.
+LOOKED = ("status", "cards", "player", "render", "cancel", "part", "retake", "phase", "digest", "playing")
+
+# What keeps a page from being answered; anything else is a mistake of ours, and is told as such by Gradio.
+TOLD = (UrsaRayError, OSError)
+
+
+class Answers:
+    def __init__(self, desk: Desk):
+        self._desk = desk
+
+    def load(self, request: gr.Request) -> tuple[Any, Any]:
+        """What a page that is opened can choose from; its address may name a film."""
+        films, examples = self._desk.films(), self._desk.examples()
+        film = request.query_params.get("film") or (films[0] if films else None)
+        first = "quickstart" if "quickstart" in examples else None
+        return gr.update(choices=films, value=film), gr.update(choices=["", *examples], value=first or "")
+
+    def begin(self, name: str, example: str | None) -> tuple[Any, Any, str]:
+        """Film, name and message."""
+        film = name.strip() or example or ""
+        try:
+            self._desk.begin(film, example or None)
+        except TOLD as error:
+            return gr.skip(), gr.skip(), markup.complained(error)
+        return gr.update(choices=self._desk.films(), value=film), "", ""
+
+    def upload(self, film: str | None, paths: list[str]) -> tuple[Any, str, str]:
+        """Film, assets and message; a storyboard becomes a film of its own."""
+        try:
+            kept = [self._keep(film, Path(path)) for path in paths]
+        except TOLD as error:
+            return gr.skip(), gr.skip(), markup.complained(error)
+        begun = [film for path, film in zip(paths, kept, strict=True) if Path(path).suffix.lower() in STORYBOARDS]
+        chosen = begun[-1] if begun else film
+        listed = markup.assets(self._desk.boards.assets(chosen)) if chosen else ""
+        return gr.update(choices=self._desk.films(), value=chosen), listed, markup.said(f"Kept: {', '.join(kept)}.")
+
+    def _keep(self, film: str | None, path: Path) -> str:
+        if path.suffix.lower() in STORYBOARDS:
+            return self._desk.take_in(path)
+        return self._desk.boards.add_asset(film or "", path)
+
+    def open(self, film: str | None) -> tuple[Any, ...]:
+        """Editor, version, problems, plan, assets and message of a film that was chosen."""
+        if not film:
+            return "", "", "", "", "", markup.said(NO_FILM)
+        try:
+            opened = self._desk.open(film)
+            told = self._told(self._desk.check(film, opened.text)) if opened.text else ("", "")
+            message = "" if opened.text else markup.said(NO_STORYBOARD)
+            return opened.text, opened.version, *told, markup.assets(self._desk.boards.assets(film)), message
+        except TOLD as error:
+            return "", "", "", "", "", markup.complained(error)
+
+    def type(self, film: str | None, text: str, version: str) -> tuple[str, str, str, str]:
+        """Version, problems, plan and message: what is typed is checked and kept."""
+        if not film:
+            return version, "", "", markup.said(NO_FILM)
+        try:
+            problems, plan = self._told(self._desk.check(film, text))
+            return self._desk.boards.save(film, text, version), problems, plan, ""
+        except StaleError as error:
+            return version, problems, plan, markup.complained(error)
+        except TOLD as error:
+            return version, "", "", markup.complained(error)
+
+    def check(self, film: str | None, text: str) -> tuple[str, str]:
+        """Problems and plan, once the run is at something else: what was new to it may be kept by now."""
+        try:
+            return self._told(self._desk.check(film, text)) if film and text else ("", "")
+        except TOLD as error:
+            return markup.complained(error), ""
+
+    def _told(self, checked: Checked) -> tuple[str, str]:
+        return markup.problems(checked), markup.plan_table(checked)
+
+    def render(self, film: str | None, text: str, version: str, part: str | None = None) -> tuple[str, str]:
+        """Version and message."""
+        try:
+            version = self._desk.boards.save(film or "", text, version)
+            self._desk.render(film or "", text, part)
+        except TOLD as error:
+            return version, markup.complained(error)
+        return version, markup.said(f"Taking {part} again." if part else "")
+
+    def cancel(self, film: str | None) -> str:
+        try:
+            self._desk.cancel(film or "")
+        except TOLD as error:
+            return markup.complained(error)
+        return markup.said("Ending in order; what is committed is kept.")
+
+    def look(self, film: str | None, phase: str, digest: str, playing: str) -> tuple[Any, ...]:
+        """How a film is now, in the order of `LOOKED`; nothing is sent of what has not changed."""
+        same = [gr.skip()] * (len(LOOKED) - 3)
+        if not film:
+            return *same, phase, digest, playing
+        try:
+            shown = self._desk.look(film)
+        except TOLD as error:
+            return markup.complained(error), *same[1:], phase, "", playing
+        now = sha256(repr((film, shown)).encode()).hexdigest()
+        if now == digest:
+            return *same, phase, digest, playing
+        view = shown.view
+        player, playing = self._player_of(film, shown, playing)
+        return (
+            markup.status(view),
+            markup.cards(view, shown.pictures),
+            player,
+            gr.update(value="Render on" if view.num_made else "Render", interactive=view.can_render),
+            gr.update(interactive=view.can_cancel),
+            gr.update(choices=list(view.parts)),
+            gr.update(interactive=view.can_retake),
+            f"{film} {view.phase}",
+            now,
+            playing,
+        )
+
+    def _player_of(self, film: str, shown: Shown, playing: str) -> tuple[Any, str]:
+        """A film that is finished is put into the player; what is played meanwhile of another one stays."""
+        is_other = playing.partition(" ")[0] != film
+        if shown.film is not None and playing != f"{film} {shown.film.name}":
+            return self._player(film, shown.film, f"The whole film, {shown.view.seconds:.1f} s")
+        if is_other:
+            return markup.player(None, "The film appears here."), film
+        return gr.skip(), playing
+
+    def play(self, film: str | None, playing: str) -> tuple[Any, str, str]:
+        """Player, playing and message."""
+        try:
+            path, view = self._desk.play(film or ""), self._desk.look(film or "").view
+        except TOLD as error:
+            return gr.skip(), playing, markup.complained(error)
+        part = "whole film" if view.film else f"first {view.seconds_playable:.1f} s of"
+        return *self._player(film or "", path, f"The {part}, {view.seconds:.1f} s"), ""
+
+    def _player(self, film: str, path: Path, caption: str) -> tuple[str, str]:
+        return markup.player(path, caption), f"{film} {path.name}"
+
+    def take(self, film: str | None, what: str) -> str:
+        """A download: the film as far as it is finished, or the tokens."""
+        try:
+            path = self._desk.tokens(film or "") if what == "tokens" else self._desk.play(film or "")
+        except TOLD as error:
+            return markup.complained(error)
+        return markup.link(path, f"{film}{path.suffix}", what)
