@@ -1,6 +1,7 @@
 """One segment in plain Python: condition, sample, decode, keep the frames.
 
-A worker gets a request and yields a `Step` after each denoising step, then one `Done`. What goes in and out is small
+A worker gets a request and yields a `Step` after each denoising step, then one `Done`. At chosen steps it writes what
+the segment will likely be into the run, so that a bad one is seen early. What goes in and out is small
 (codes, hashes); frames stay where they are made and in the run's media folder, from where the film is joined.
 """
 
@@ -8,7 +9,7 @@ import hashlib
 import platform
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,8 +20,8 @@ import numpy as np
 import torch
 
 from ursa_ray.errors import CheckpointError, OutputError
-from ursa_ray.ledger import Steps, open_store
-from ursa_ray.media import read_clip_tail, read_image, write_mezzanine
+from ursa_ray.ledger import Steps, open_store, preview_name
+from ursa_ray.media import preview_webp, read_clip_tail, read_image, write_mezzanine
 from ursa_ray.model import Ursa
 from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
 
@@ -43,9 +44,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Step:
+    """`has_preview` if one was written in this step; `warning` is what went wrong that the segment can do without."""
+
     key: str
     done: int
     total: int
+    has_preview: bool = False
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ class WorkerOptions:
         run: where the run is, the same on every machine: frames and steps are written there and assets read.
         device: "cuda", "cpu", or None for what there is.
         num_threads: of a replica on a CPU; other numbers round sums differently and so can give other codes.
+        preview_steps: steps, counted from 1, in which a preview is written.
     """
 
     model: str
@@ -78,14 +84,20 @@ class WorkerOptions:
     run: str
     device: str | None = None
     num_threads: int = 1
+    preview_steps: tuple[int, ...] = ()
 
 
 def generate_segment(
-    ursa: Ursa, segment: Segment, condition: np.ndarray | None, resume: tuple[int, torch.Tensor] | None = None
+    ursa: Ursa,
+    segment: Segment,
+    condition: np.ndarray | None,
+    resume: tuple[int, torch.Tensor] | None = None,
+    preview_steps: Collection[int] = (),
+    on_preview: Callable[[torch.Tensor], None] | None = None,
 ) -> Iterator[tuple[int, torch.Tensor]]:
     """(steps done, codes) of a segment that begins with `condition`, uint8 (frames, height, width, 3).
 
-    `resume` takes what an earlier call yielded and goes on from there.
+    `resume` takes what an earlier call yielded and goes on from there; previews are as of `Ursa.generate_steps`.
     """
     return ursa.generate_steps(
         segment.prompt,
@@ -103,6 +115,8 @@ def generate_segment(
         max_prompt_length=segment.max_prompt_length,
         video=condition,
         resume=resume,
+        preview_steps=preview_steps,
+        on_preview=on_preview,
     )
 
 
@@ -125,6 +139,7 @@ class Worker:
         self._store = open_store(options.run)
         self._steps = Steps(self._store)
         self._num_threads = options.num_threads
+        self._preview_steps = options.preview_steps
         self._frames: OrderedDict[str, np.ndarray] = OrderedDict()
 
     def run(self, request: Request) -> Iterator[Step | Done]:
@@ -132,11 +147,12 @@ class Worker:
         segment = request.segment
         codes = request.codes
         if codes is None:
-            for done, latest in self._generate(request):
+            likely: list[torch.Tensor] = []
+            for done, latest in self._generate(request, likely.append):
                 codes = self._storable(latest)
                 if done < segment.steps and done % _save_every(segment.steps) == 0:
                     self._steps.save(segment.key, done, codes)
-                yield Step(segment.key, done, segment.steps)
+                yield Step(segment.key, done, segment.steps, *self._preview(request, likely))
         assert codes is not None, segment
         frames = self._decode(segment.key, codes)
         if len(frames) != segment.num_frames:
@@ -175,11 +191,26 @@ class Worker:
         answer.update(self.ursa.decode(codes).tobytes())
         return answer.hexdigest()
 
-    def _generate(self, request: Request) -> Iterator[tuple[int, torch.Tensor]]:
+    def _generate(
+        self, request: Request, on_preview: Callable[[torch.Tensor], None]
+    ) -> Iterator[tuple[int, torch.Tensor]]:
         """Steps done and codes, from where somebody has come with this segment."""
         saved = self._steps.latest(request.segment.key)
         reached = None if saved is None else (saved.num_done, torch.from_numpy(saved.codes.astype(np.int64)))
-        return generate_segment(self.ursa, request.segment, self._condition(request), reached)
+        return generate_segment(
+            self.ursa, request.segment, self._condition(request), reached, self._preview_steps, on_preview
+        )
+
+    def _preview(self, request: Request, likely: list[torch.Tensor]) -> tuple[bool, str]:
+        """Write what the segment will likely be, if that is known now: whether there is a preview, or why not."""
+        if not likely:
+            return False, ""
+        try:
+            content = preview_webp(self.ursa.decode(likely.pop()), request.fps)
+            self._store.put(preview_name(request.segment.key), content)
+        except (OSError, RuntimeError, MemoryError) as error:  # torch: a full GPU is a RuntimeError
+            return False, f"its preview could not be written ({error})"
+        return True, ""
 
     def _condition(self, request: Request) -> np.ndarray | None:
         """Frames that the segment begins with: uint8 (frames, height, width, 3)."""

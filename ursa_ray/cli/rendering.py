@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ursa_ray.cli.app import app
-from ursa_ray.cli.options import AsJson, Device, Retake, StoryboardPath, require_lasting, require_limits
+from ursa_ray.cli.options import (
+    AsJson,
+    Device,
+    Retake,
+    StoryboardPath,
+    require_lasting,
+    require_limits,
+    require_preview_steps,
+)
 from ursa_ray.cli.output import say, say_json, warn, write_notes_with
 from ursa_ray.cli.planning import with_takes_of
 from ursa_ray.errors import LedgerError, OptionError
@@ -71,6 +79,15 @@ def render(
     threads: Annotated[
         int, typer.Option(min=1, help="Threads of a replica on a CPU. Another number can give another film.")
     ] = 1,
+    preview: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="STEP",
+            help="Write what each segment will likely be, as seen in this step, to previews/ in the run while it is "
+            "made. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     retake: Retake = None,
     insecure_cluster: Annotated[
         bool, typer.Option("--insecure-cluster", help="Render also on a remote Ray cluster that asks for no token.")
@@ -102,6 +119,7 @@ def render(
     prepared = prepare(storyboard, fetch=True)
     found = Run.find(url)
     planned = with_takes_of(prepared.plan, found, retake)
+    require_preview_steps(preview or (), planned)
     warn(prepared.warnings)
     worker = WorkerOptions(
         prepared.checkpoint.name,
@@ -109,6 +127,7 @@ def render(
         open_store(url).anywhere,
         None if device is None else device.value,
         threads,
+        tuple(preview or ()),
     )
     executor = _executor(worker, Limits(min_replicas, replicas), tuple(accelerator or ()), address, insecure_cluster)
     check_weights(prepared.checkpoint)
