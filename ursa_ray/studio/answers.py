@@ -8,7 +8,7 @@ import gradio as gr
 
 from ursa_ray.errors import UrsaRayError
 from ursa_ray.studio import markup
-from ursa_ray.studio.boards import STORYBOARDS, StaleError
+from ursa_ray.studio.boards import STORYBOARDS
 from ursa_ray.studio.checking import Checked
 from ursa_ray.studio.desk import Desk, Shown
 
@@ -45,7 +45,7 @@ class Answers:
             return gr.skip(), gr.skip(), markup.complained(error)
         return gr.update(choices=self._desk.films(), value=film), "", ""
 
-    def upload(self, film: str | None, paths: list[str]) -> tuple[Any, str, str]:
+    def upload(self, film: str | None, paths: list[str]) -> tuple[Any, Any, str]:
         """Film, assets and message; a storyboard becomes a film of its own."""
         try:
             kept = [self._keep(film, Path(path)) for path in paths]
@@ -79,11 +79,16 @@ class Answers:
             return version, "", "", markup.said(NO_FILM)
         try:
             problems, plan = self._told(self._desk.check(film, text))
-            return self._desk.boards.save(film, text, version), problems, plan, ""
-        except StaleError as error:
-            return version, problems, plan, markup.complained(error)
         except TOLD as error:
             return version, "", "", markup.complained(error)
+        version, message = self._save(film, text, version)
+        return version, problems, plan, message
+
+    def _save(self, film: str, text: str, version: str) -> tuple[str, str]:
+        try:
+            return self._desk.boards.save(film, text, version), ""
+        except TOLD as error:
+            return version, markup.complained(error)
 
     def check(self, film: str | None, text: str) -> tuple[str, str]:
         """Problems and plan, once the run is at something else: what was new to it may be kept by now."""
@@ -129,7 +134,7 @@ class Answers:
             markup.status(view),
             markup.cards(view, shown.pictures),
             player,
-            gr.update(value="Render on" if view.num_made else "Render", interactive=view.can_render),
+            gr.update(value="Resume" if view.can_resume else "Render", interactive=view.can_render),
             gr.update(interactive=view.can_cancel),
             gr.update(choices=list(view.parts)),
             gr.update(interactive=view.can_retake),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ursa_ray.errors import OptionError, StoryboardError
+from ursa_ray.plan import Plan
 from ursa_ray.storyboard import read_text
 from ursa_ray.studio.boards import NAME, Boards, Opened, film_name, require_name
 from ursa_ray.studio.checking import Checked, check, problem
@@ -115,7 +116,7 @@ class Desk:
             OptionError: it is being rendered, has mistakes, or has no such part.
         """
         checked, now = self.check(film, text), self._view(film)
-        if checked.problems:
+        if checked.plan is None:
             first = checked.problems[0]
             where = "" if first.line is None else f"line {first.line}: "
             raise OptionError(f"Nothing was started. Mend the storyboard first: {where}{first.text}")
@@ -126,8 +127,9 @@ class Desk:
             raise OptionError(f"Choose what to take again: {', '.join(now.parts) or 'nothing is rendered yet'}.")
         board = self.boards.folder(film) / "rendered.yaml"  # what is typed from now on is for the next time
         board.write_text(text, "utf-8")
-        again = [] if retake is None else [f"--retake={retake}"]
-        self._children.begin(film, ["render", board, f"--run={self.url(film)}", "--log-format=json", *again])
+        options = [f"--run={self.url(film)}", "--log-format=json", *_previews(checked.plan)]
+        options += [] if retake is None else [f"--retake={retake}"]
+        self._children.begin(film, ["render", board, *options])
         self._look(film).expire()
 
     def cancel(self, film: str) -> None:
@@ -153,7 +155,7 @@ class Desk:
             now = view(facts)
             if look.run is None or facts.plan is None:
                 return Shown(now)
-            begun = {each.key for each in now.segments if each.state is State.BEGUN}
+            begun = {each.key: each.num_done for each in now.segments if each.state is State.BEGUN}
             pictures = self._pictures.stills(look.run, facts.plan, facts.framed)
             pictures |= self._pictures.previews(look.run, begun)
             film_path = None if facts.film is None else self._pictures.film(look.run, facts.film)
@@ -195,6 +197,12 @@ class Desk:
             if film not in self._looks:
                 self._looks[film] = Look(url, film, self._children)
             return self._looks[film]
+
+
+def _previews(plan: Plan) -> list[str]:
+    """After a third and two thirds of the steps: the colours are there, and the shapes."""
+    steps = min(segment.steps for segment in plan.segments)
+    return [f"--preview={step}" for step in sorted({steps // 3, 2 * steps // 3}) if 1 < step < steps]
 
 
 def _name_of(url: str) -> str:

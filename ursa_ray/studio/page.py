@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio import themes
 from starlette.middleware import Middleware
 
 from ursa_ray.studio.answers import Answers
@@ -44,11 +45,11 @@ def launch_options(is_local: bool) -> dict[str, Any]:
     }
 
 
-def _theme() -> gr.themes.Base:
-    return gr.themes.Base(
-        primary_hue=gr.themes.colors.amber,
-        neutral_hue=gr.themes.colors.stone,
+def _theme() -> themes.Base:
+    return themes.Base(
+        primary_hue=themes.colors.amber,
+        neutral_hue=themes.colors.stone,
         font=FONT,
         font_mono=MONOSPACED,
-        radius_size=gr.themes.sizes.radius_md,
+        radius_size=themes.sizes.radius_md,
     )

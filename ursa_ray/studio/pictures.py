@@ -5,17 +5,18 @@ The browser gets files of this folder alone. They are named by what they hold, s
 
 import hashlib
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ursa_ray.files import published
-from ursa_ray.ledger import FILM, Run
+from ursa_ray.ledger import FILM, Run, preview_name
 from ursa_ray.media import H264, film_frames, read_mezzanine, write_film
 from ursa_ray.plan import Plan, PlannedShot, Segment
 
@@ -24,13 +25,20 @@ STILL_PX = 320
 STILLS_WITHIN_S = 0.5
 
 
+class Preview(NamedTuple):
+    """Of a segment, as it was found after so many saved steps."""
+
+    num_done: int
+    path: Path
+
+
 class Pictures:
     """Shows things in `folder`, which is all that browsers get files of."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._previews: dict[str, Path] = {}
+        self._previews: dict[str, Preview] = {}
 
     def stills(self, run: Run, plan: Plan, framed: Collection[str]) -> dict[str, Path]:
         """The middle frame of each segment whose frames are there, by key; of some only the next time."""
@@ -44,28 +52,26 @@ class Pictures:
                     stills[segment.key] = still
         return stills
 
-    def previews(self, run: Run, keys: set[str]) -> dict[str, Path]:
-        """The latest preview of each segment that is being made, by key; older ones are removed."""
-        for key in self._previews.keys() - keys:
-            self._previews.pop(key).unlink(missing_ok=True)
-        there = set(run.store.names("previews")) if keys else set()
-        for key in keys:
-            if f"{key}.webp" in there:
-                self._preview(run, key)
-        return {key: path for key, path in self._previews.items() if key in keys}
+    def previews(self, run: Run, num_done: Mapping[str, int]) -> dict[str, Path]:
+        """The latest preview of each segment that is begun, by key; each is looked for again after further steps."""
+        for key in self._previews.keys() - num_done.keys():
+            self._previews.pop(key).path.unlink(missing_ok=True)
+        for key, num in num_done.items():
+            if key not in self._previews or self._previews[key].num_done != num:
+                self._preview(run, key, num)
+        return {key: preview.path for key, preview in self._previews.items()}
 
-    def _preview(self, run: Run, key: str) -> None:
+    def _preview(self, run: Run, key: str, num_done: int) -> None:
         try:
-            content = run.store.read(f"previews/{key}.webp")
+            content = run.store.read(preview_name(key))
         except OSError:
-            return  # it has just been committed
+            return  # there is none yet, or the segment has just been committed
         path = self.folder / f"{hashlib.sha256(content).hexdigest()}.webp"
+        path.write_bytes(content)
         before = self._previews.get(key)
-        if before != path:
-            path.write_bytes(content)
-            self._previews[key] = path
-            if before is not None:
-                before.unlink(missing_ok=True)
+        self._previews[key] = Preview(num_done, path)
+        if before is not None and before.path != path:
+            before.path.unlink(missing_ok=True)
 
     def film(self, run: Run, sha256: str) -> Path:
         """The finished film."""
@@ -101,7 +107,7 @@ class Pictures:
         path = self.folder / f"{digest}.npz"
         if not path.exists():
             with published(path) as aside:
-                np.savez_compressed(aside, **codes)
+                np.savez_compressed(aside, allow_pickle=False, **codes)
         return path
 
 

@@ -52,7 +52,9 @@ class Room:
         self.message = gr.HTML(elem_id="message")
 
     def _write(self) -> None:
-        self.editor = gr.Code(language="yaml", lines=16, max_lines=24, label="Storyboard", elem_id="editor")
+        self.editor = gr.Code(
+            language="yaml", lines=16, max_lines=24, wrap_lines=True, label="Storyboard", elem_id="editor"
+        )
         self.problems = gr.HTML(elem_id="problems")
         self.upload = gr.UploadButton(
             "Upload pictures, clips or a storyboard",

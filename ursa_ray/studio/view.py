@@ -106,6 +106,10 @@ class View:
         return self.phase in (Phase.STARTING, Phase.RENDERING, Phase.JOINING)
 
     @property
+    def can_resume(self) -> bool:
+        return self.phase is Phase.PAUSED and self.share > 0
+
+    @property
     def can_retake(self) -> bool:
         return self.can_render and bool(self.parts)
 
