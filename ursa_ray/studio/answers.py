@@ -9,8 +9,8 @@ import gradio as gr
 from ursa_ray.errors import UrsaRayError
 from ursa_ray.studio import markup
 from ursa_ray.studio.boards import STORYBOARDS
-from ursa_ray.studio.checking import Checked
 from ursa_ray.studio.desk import Desk, Shown
+from ursa_ray.studio.view import View
 
 NO_FILM = "Choose a film above, or begin a new one."
 NO_STORYBOARD = (
@@ -18,8 +18,11 @@ NO_STORYBOARD = (
     "a part again, paste it here."
 )
 
+# What a page remembers of the last look: what it showed of the run, of which text the plan is, and what is played.
+REMEMBERED = ("digest", "checked", "playing")
+
 # What a look changes on the page, in this order, see `Answers.look`.
-LOOKED = ("status", "cards", "player", "render", "cancel", "part", "retake", "phase", "digest", "playing")
+LOOKED = ("status", "cards", "player", "render", "cancel", "part", "retake", "problems", "plan", *REMEMBERED)
 
 # What keeps a page from being answered; anything else is a mistake of ours, and is told as such by Gradio.
 TOLD = (UrsaRayError, OSError)
@@ -61,44 +64,23 @@ class Answers:
             return self._desk.take_in(path)
         return self._desk.boards.add_asset(film or "", path)
 
-    def open(self, film: str | None) -> tuple[Any, ...]:
-        """Editor, version, problems, plan, assets and message of a film that was chosen."""
+    def open(self, film: str | None) -> tuple[str, str, str, str]:
+        """Editor, version, assets and message of a film that was chosen."""
         if not film:
-            return "", "", "", "", "", markup.said(NO_FILM)
+            return "", "", "", markup.said(NO_FILM)
         try:
             opened = self._desk.open(film)
-            told = self._told(self._desk.check(film, opened.text)) if opened.text else ("", "")
             message = "" if opened.text else markup.said(NO_STORYBOARD)
-            return opened.text, opened.version, *told, markup.assets(self._desk.boards.assets(film)), message
+            return opened.text, opened.version, markup.assets(self._desk.boards.assets(film)), message
         except TOLD as error:
-            return "", "", "", "", "", markup.complained(error)
+            return "", "", "", markup.complained(error)
 
-    def type(self, film: str | None, text: str, version: str) -> tuple[str, str, str, str]:
-        """Version, problems, plan and message: what is typed is checked and kept."""
-        if not film:
-            return version, "", "", markup.said(NO_FILM)
+    def type(self, film: str | None, text: str, version: str) -> tuple[str, str]:
+        """Version and message: what is typed is kept."""
         try:
-            problems, plan = self._told(self._desk.check(film, text))
-        except TOLD as error:
-            return version, "", "", markup.complained(error)
-        version, message = self._save(film, text, version)
-        return version, problems, plan, message
-
-    def _save(self, film: str, text: str, version: str) -> tuple[str, str]:
-        try:
-            return self._desk.boards.save(film, text, version), ""
+            return self._desk.boards.save(film or "", text, version), ""
         except TOLD as error:
             return version, markup.complained(error)
-
-    def check(self, film: str | None, text: str) -> tuple[str, str]:
-        """Problems and plan, once the run is at something else: what was new to it may be kept by now."""
-        try:
-            return self._told(self._desk.check(film, text)) if film and text else ("", "")
-        except TOLD as error:
-            return markup.complained(error), ""
-
-    def _told(self, checked: Checked) -> tuple[str, str]:
-        return markup.problems(checked), markup.plan_table(checked)
 
     def render(self, film: str | None, text: str, version: str, part: str | None = None) -> tuple[str, str]:
         """Version and message."""
@@ -116,32 +98,47 @@ class Answers:
             return markup.complained(error)
         return markup.said("Ending in order; what is committed is kept.")
 
-    def look(self, film: str | None, phase: str, digest: str, playing: str) -> tuple[Any, ...]:
-        """How a film is now, in the order of `LOOKED`; nothing is sent of what has not changed."""
-        same = [gr.skip()] * (len(LOOKED) - 3)
+    def look(self, film: str | None, text: str, digest: str, checked: str, playing: str) -> tuple[Any, ...]:
+        """How a film is now, in the order of `LOOKED`; nothing is sent of what has not changed.
+
+        All of it comes from here alone: if answers overtake each other on their way, the next one is right again.
+        """
         if not film:
-            return *same, phase, digest, playing
+            return *[gr.skip()] * (len(LOOKED) - len(REMEMBERED)), digest, checked, playing
         try:
             shown = self._desk.look(film)
+            run, digest = self._run(film, shown, digest)
+            plan, checked = self._plan(film, text, shown.view, checked)
+            player, playing = self._player_of(film, shown, playing)
         except TOLD as error:
-            return markup.complained(error), *same[1:], phase, "", playing
-        now = sha256(repr((film, shown)).encode()).hexdigest()
+            same = [gr.skip()] * (len(LOOKED) - len(REMEMBERED) - 1)
+            return markup.complained(error), *same, "", checked, playing
+        return *run[:2], player, *run[2:], *plan, digest, checked, playing
+
+    def _run(self, film: str, shown: Shown, digest: str) -> tuple[tuple[Any, ...], str]:
+        """Status, cards, render, cancel, part and retake."""
+        now = _digest(film, shown)
         if now == digest:
-            return *same, phase, digest, playing
+            return (gr.skip(),) * 6, digest
         view = shown.view
-        player, playing = self._player_of(film, shown, playing)
         return (
             markup.status(view),
             markup.cards(view, shown.pictures),
-            player,
             gr.update(value="Resume" if view.can_resume else "Render", interactive=view.can_render),
             gr.update(interactive=view.can_cancel),
             gr.update(choices=list(view.parts)),
             gr.update(interactive=view.can_retake),
-            f"{film} {view.phase}",
-            now,
-            playing,
-        )
+        ), now
+
+    def _plan(self, film: str, text: str, view: View, checked: str) -> tuple[tuple[Any, Any], str]:
+        """Problems and plan; again once the run is at something else: what was new to it may be kept by now."""
+        now = _digest(film, text, view.phase)
+        if now == checked:
+            return (gr.skip(), gr.skip()), checked
+        if not text.strip():
+            return ("", ""), now
+        found = self._desk.check(film, text)
+        return (markup.problems(found), markup.plan_table(found)), now
 
     def _player_of(self, film: str, shown: Shown, playing: str) -> tuple[Any, str]:
         """A film that is finished is put into the player; what is played meanwhile of another one stays."""
@@ -171,3 +168,7 @@ class Answers:
         except TOLD as error:
             return markup.complained(error)
         return markup.link(path, f"{film}{path.suffix}", what)
+
+
+def _digest(*parts: object) -> str:
+    return sha256(repr(parts).encode()).hexdigest()

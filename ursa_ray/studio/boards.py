@@ -78,7 +78,7 @@ class Boards:
             before = self.open(name)
             if before is not None and before.text == text:
                 return before.version
-            if before is not None and before.version != version:
+            if version != ("" if before is None else before.version):
                 raise StaleError(
                     f"{name}: somebody else has changed this storyboard since you opened it, so yours is not saved. "
                     "Copy what you need, and open the film again to see theirs; or begin a new film with your text."

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from ursa_ray.studio import markup
-from ursa_ray.studio.answers import LOOKED, Answers
+from ursa_ray.studio.answers import LOOKED, REMEMBERED, Answers
 from ursa_ray.studio.boards import CLIPS, PICTURES, STORYBOARDS
 
 LOOK_EVERY_S = 1.0
@@ -27,7 +27,7 @@ class Room:
 
     def __init__(self, page: gr.Blocks, answers: Answers):
         self._page, self._answers = page, answers
-        self.version, self.phase, self.digest, self.playing = (gr.State("") for _ in range(4))
+        self.version, self.digest, self.checked, self.playing = (gr.State("") for _ in range(4))
         self._choose()
         with gr.Row():
             with gr.Column(scale=6, min_width=320):
@@ -88,15 +88,14 @@ class Room:
         self.begin.click(self._answers.begin, [self.name, self.example], chosen, **QUIET)
         chosen = [self.film, self.assets, self.message]
         self.upload.upload(self._answers.upload, [self.film, self.upload], chosen, **QUIET)
-        opened = [self.editor, self.version, self.problems, self.plan, self.assets, self.message]
+        opened = [self.editor, self.version, self.assets, self.message]
         shown = self.film.change(self._answers.open, self.film, opened, **QUIET)
         self._look_after(shown).then(None, self.film, None, js=KEEP_ADDRESS)
 
     def _connect_work(self) -> None:
         typed = [self.film, self.editor, self.version]
-        told = [self.version, self.problems, self.plan, self.message]
-        self.editor.input(self._answers.type, typed, told, trigger_mode="always_last", **QUIET)
         acted = [self.version, self.message]
+        self._look_after(self.editor.input(self._answers.type, typed, acted, trigger_mode="always_last", **QUIET))
         self._look_after(self.render.click(self._answers.render, typed, acted, **QUIET))
         self._look_after(self.retake.click(self._answers.render, [*typed, self.part], acted, **QUIET))
         self._look_after(self.cancel.click(self._answers.cancel, self.film, self.message, **QUIET))
@@ -107,11 +106,10 @@ class Room:
             taken = button.click(partial(self._answers.take, what=what), self.film, self.taken, **QUIET)
             taken.then(None, None, None, js=FOLLOW_LINK)
         self._look_on(self.timer.tick)
-        self.phase.change(self._answers.check, [self.film, self.editor], [self.problems, self.plan], **QUIET)
 
     def _look_after(self, event: Any) -> Any:
         return self._look_on(event.then)
 
     def _look_on(self, trigger: Any) -> Any:
-        outputs = [getattr(self, name) for name in LOOKED]
-        return trigger(self._answers.look, [self.film, self.phase, self.digest, self.playing], outputs, **QUIET)
+        inputs, outputs = ([getattr(self, name) for name in names] for names in (REMEMBERED, LOOKED))
+        return trigger(self._answers.look, [self.film, self.editor, *inputs], outputs, **QUIET)
