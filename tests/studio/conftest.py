@@ -47,6 +47,8 @@ def studio(tmp_path_factory, goldens_folder):
     folder = tmp_path_factory.mktemp("studio")
     examples = folder / "storyboards"
     shutil.copytree(STORYBOARDS, examples)
+    quickstart = (STORYBOARDS / "quickstart.yaml").read_text()
+    write(examples, quickstart.replace("seed: 7", "seed: 7, steps: 8"), "quickstart.yaml")
     write(examples, TWO_SHOTS, "brief.yaml")
     write(examples, TWO_SHOTS.replace("steps: 4", "steps: 60"), "lasting.yaml")
     port = free_port()

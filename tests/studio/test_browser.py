@@ -6,7 +6,7 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from tests.studio.conftest import MAX_UPLOAD_MB
+from tests.studio.conftest import MAX_UPLOAD_MB, STORYBOARDS
 from ursa_ray.ledger import Run
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -84,8 +84,6 @@ def test_a_film_is_written_rendered_reloaded_cancelled_resumed_played_and_taken_
     page.click("#part input")
     page.get_by_role("option", name="sea:3", exact=True).click()
     page.click("#retake")
-    expect_phase(page, "rendering")
-    expect_phase(page, "finished")
     expect(page.locator("#player video")).not_to_have_attribute("src", before, timeout=LONG_MS)
     assert Run.open(studio.runs / "tour").takes == {"sea[3]": 1}
 
@@ -140,6 +138,22 @@ def test_a_run_that_was_made_elsewhere_is_watched_and_played(visit, goldens_fold
     with page.expect_download() as download:
         page.click("#take-film")
     assert download.value.suggested_filename.endswith(".mp4")
+
+
+def test_images_and_videos_of_a_prompt_are_made_in_rooms_of_their_own(visit):
+    page = visit()
+    page.get_by_role("tab", name="Images").click()
+    page.fill("#image-prompt textarea", "a red circle")
+    page.click("#image-make")
+    page.get_by_role("tab", name="Videos").click()
+    page.fill("#video-prompt textarea", "-a blue square moves to the left")
+    page.set_input_files("#video-start input", STORYBOARDS / "stills" / "sunset.png")
+    page.wait_for_selector("#video-start :text('sunset')")
+    page.click("#video-make")
+    page.wait_for_selector("#video-results video", timeout=LONG_MS)
+    page.get_by_role("tab", name="Images").click()
+    image = page.wait_for_selector("#image-results img", timeout=LONG_MS)
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
 
 
 def upload(page, *files):

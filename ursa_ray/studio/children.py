@@ -18,6 +18,9 @@ from ursa_ray.interrupt import INTERRUPTED
 # What a run's lease says of who renders, see `Run.locked`.
 HOLDER = re.compile(r"process (\d+) on (\S+) since ")
 
+# Drawn around complaints about options.
+FRAME = " \u2500\u2502\u256d\u256e\u2570\u256f"
+
 MAX_LOG_BYTES = 64 * 1024  # of the end of a log, which has the last words
 
 
@@ -58,6 +61,7 @@ class Children:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
+                    env=os.environ | {"COLUMNS": "400"},  # complaints about options on one line
                     start_new_session=True,  # Ctrl-C at the studio's terminal is for the studio
                 )
 
@@ -111,7 +115,7 @@ def last_complaint(log: Path) -> str:
         try:
             told = json.loads(line)
         except ValueError:
-            said = line.strip() or said
+            said = line.strip(FRAME) or said
             continue
         if isinstance(told, dict) and told.get("level") == "error" and "message" in told:
             said = str(told["message"])

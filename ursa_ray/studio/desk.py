@@ -13,6 +13,7 @@ from ursa_ray.studio.checking import Checked, check, problem
 from ursa_ray.studio.children import Children
 from ursa_ray.studio.looking import Look
 from ursa_ray.studio.pictures import Pictures
+from ursa_ray.studio.samples import Samples
 from ursa_ray.studio.view import State, View, view
 
 PRIVATE = ".studio"  # in the folder of the runs; no run can have this name
@@ -47,6 +48,7 @@ class Desk:
         self.boards = Boards(runs / PRIVATE / "boards")
         self._children = Children(runs / PRIVATE / "logs")
         self._pictures = Pictures(shown)
+        self.samples = Samples(runs / PRIVATE / "samples", self._pictures)
         self._looks: dict[str, Look] = {}
         self._lock = threading.Lock()
 

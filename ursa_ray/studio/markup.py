@@ -14,7 +14,7 @@ HEADLINES = {
     Phase.EMPTY: "Nothing rendered yet",
     Phase.STARTING: "Starting",
     Phase.RENDERING: "Rendering",
-    Phase.JOINING: "Joining the film",
+    Phase.JOINING: "Finishing",
     Phase.PAUSED: "Not finished",
     Phase.FINISHED: "Finished",
 }
@@ -61,6 +61,11 @@ def player(path: Path | None, caption: str) -> str:
         f'<div class="player"><video controls playsinline loop preload="auto" src="{_address(path)}"></video>'
         f"<p>{escape(caption)}</p></div>"
     )
+
+
+def results(files: Mapping[str, Path]) -> str:
+    """Single images and videos, each with its download."""
+    return f'<div class="results">{"".join(_result(name, path) for name, path in files.items())}</div>'
 
 
 def link(path: Path, name: str, mark: str) -> str:
@@ -141,6 +146,15 @@ def _card(segment: SegmentView, picture: Path | None) -> str:
         f'<div class="frame">{shown}</div>{_bar(segment.num_done / segment.num_steps)}'
         f"<figcaption><b>{escape(segment.name)}</b><span>{escape(words)}</span></figcaption></figure>"
     )
+
+
+def _result(name: str, path: Path) -> str:
+    address, named = _address(path), escape(name)
+    shown = f'<img src="{address}" alt="">'
+    if path.suffix == ".mp4":
+        shown = f'<video controls loop playsinline src="{address}"></video>'
+    link = f'<a href="{address}" download="{named}">{named}</a>'
+    return f"<figure>{shown}<figcaption>{link}</figcaption></figure>"
 
 
 def _bar(share: float) -> str:

@@ -11,6 +11,7 @@ from ursa_ray.studio.answers import Answers
 from ursa_ray.studio.desk import Desk
 from ursa_ray.studio.guard import LOCAL_NAMES, Guard
 from ursa_ray.studio.room import Room
+from ursa_ray.studio.samples_room import SamplesRoom
 
 STYLE = Path(__file__).with_name("studio.css")
 
@@ -22,8 +23,13 @@ MONOSPACED = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"
 def build(desk: Desk) -> gr.Blocks:
     with gr.Blocks(title="ursa-ray studio", analytics_enabled=False, fill_width=True) as page:
         gr.HTML('<header id="top"><b>ursa-ray</b> studio</header>')
-        with gr.Tabs(), gr.Tab("Storyboard", id="storyboard"):
-            Room(page, Answers(desk))
+        with gr.Tabs():
+            with gr.Tab("Storyboard", id="storyboard"):
+                Room(page, Answers(desk))
+            with gr.Tab("Images", id="images"):
+                SamplesRoom(page, desk.samples, "image")
+            with gr.Tab("Videos", id="videos"):
+                SamplesRoom(page, desk.samples, "video")
     return page
 
 

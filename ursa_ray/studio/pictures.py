@@ -81,6 +81,15 @@ class Pictures:
                 shutil.copyfile(film, aside)
         return path
 
+    def result(self, run: Run, name: str) -> Path:
+        """A file that the run has made, which never changes."""
+        of = hashlib.sha256(run.where(name).encode()).hexdigest()
+        path = self.folder / f"{of}{Path(name).suffix}"
+        if not path.exists():
+            with run.store.reading(name) as result, published(path) as aside:
+                shutil.copyfile(result, aside)
+        return path
+
     def film_so_far(self, run: Run, plan: Plan, num_segments: int) -> Path:
         """The first segments of a film, as a film.
 
