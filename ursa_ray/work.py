@@ -140,6 +140,7 @@ class Worker:
         self._steps = Steps(self._store)
         self._num_threads = options.num_threads
         self._preview_steps = options.preview_steps
+        self._likely: list[torch.Tensor] = []  # codes of a preview that is not written yet
         self._frames: OrderedDict[str, np.ndarray] = OrderedDict()
 
     def run(self, request: Request) -> Iterator[Step | Done]:
@@ -147,12 +148,11 @@ class Worker:
         segment = request.segment
         codes = request.codes
         if codes is None:
-            likely: list[torch.Tensor] = []
-            for done, latest in self._generate(request, likely.append):
+            for done, latest in self._generate(request):
                 codes = self._storable(latest)
                 if done < segment.steps and done % _save_every(segment.steps) == 0:
                     self._steps.save(segment.key, done, codes)
-                yield Step(segment.key, done, segment.steps, *self._preview(request, likely))
+                yield Step(segment.key, done, segment.steps, *self._preview(request))
         assert codes is not None, segment
         frames = self._decode(segment.key, codes)
         if len(frames) != segment.num_frames:
@@ -191,22 +191,20 @@ class Worker:
         answer.update(self.ursa.decode(codes).tobytes())
         return answer.hexdigest()
 
-    def _generate(
-        self, request: Request, on_preview: Callable[[torch.Tensor], None]
-    ) -> Iterator[tuple[int, torch.Tensor]]:
+    def _generate(self, request: Request) -> Iterator[tuple[int, torch.Tensor]]:
         """Steps done and codes, from where somebody has come with this segment."""
         saved = self._steps.latest(request.segment.key)
         reached = None if saved is None else (saved.num_done, torch.from_numpy(saved.codes.astype(np.int64)))
-        return generate_segment(
-            self.ursa, request.segment, self._condition(request), reached, self._preview_steps, on_preview
-        )
+        self._likely.clear()
+        previews = self._preview_steps, self._likely.append
+        return generate_segment(self.ursa, request.segment, self._condition(request), reached, *previews)
 
-    def _preview(self, request: Request, likely: list[torch.Tensor]) -> tuple[bool, str]:
+    def _preview(self, request: Request) -> tuple[bool, str]:
         """Write what the segment will likely be, if that is known now: whether there is a preview, or why not."""
-        if not likely:
+        if not self._likely:
             return False, ""
         try:
-            content = preview_webp(self.ursa.decode(likely.pop()), request.fps)
+            content = preview_webp(self.ursa.decode(self._likely.pop()), request.fps)
             self._store.put(preview_name(request.segment.key), content)
         except (OSError, RuntimeError, MemoryError) as error:  # torch: a full GPU is a RuntimeError
             return False, f"its preview could not be written ({error})"
