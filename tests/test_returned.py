@@ -68,3 +68,9 @@ def test_steps_of_the_segment_pass(done):
 def test_other_steps_are_refused(done, total):
     with pytest.raises(OutputError, match="it has 4"):
         require_step(Step(SEGMENT.key, done, total), SEGMENT)
+
+
+@pytest.mark.parametrize("about", [{"has_preview": "yes"}, {"warning": None}])
+def test_a_step_that_comes_with_anything_else_is_refused(about):
+    with pytest.raises(OutputError, match="neither a preview nor a warning"):
+        require_step(Step(SEGMENT.key, 1, 4, **about), SEGMENT)

@@ -23,6 +23,12 @@ class Words(Listener):
     def __init__(self) -> None:
         self._waiting = Waiting()
 
+    def preview(self, segment: Segment, url: str) -> None:
+        self._say(f"{segment.name} preview: {url}")
+
+    def warn(self, segment: Segment, words: str) -> None:
+        self._say(f"{segment.name}: {words}")
+
     def fail(self, segment: Segment, place: Place, error: Exception, again: bool) -> None:
         self._say(f"{segment.name} failed, {'trying again' if again else 'given up'}: {error}")
 

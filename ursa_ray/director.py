@@ -13,7 +13,7 @@ from ursa_ray.checkpoint import open_checkpoint
 from ursa_ray.errors import OutputError, RenderError
 from ursa_ray.executor import Event, Executor, Failed, Held, Leaving
 from ursa_ray.interrupt import uninterrupted
-from ursa_ray.ledger import Commit, Run
+from ursa_ray.ledger import Commit, Run, preview_name
 from ursa_ray.listener import Listener, Load
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.report import now, write_report
@@ -91,6 +91,10 @@ class Director:
                 require_step(event, segment)
                 self._schedule.step(place, event.done)
                 self._listener.step(segment, event.done, event.total)
+                if event.has_preview:
+                    self._listener.preview(segment, self._run.where(preview_name(segment.key)))
+                if event.warning:
+                    self._listener.warn(segment, event.warning)
             case Done():
                 require_segment(event, segment, self._expected)
                 _commit(self._run, segment, event)

@@ -1,7 +1,7 @@
 """Everything in a run that is not as it was written: what it is and what to do about it. Nothing is changed here.
 
 Every artefact says itself what it should be: seals and chain in the ledger, hashes in the names of plans, assets and
-frames, hashes of film and pictures in the film's commit. LEASE is not read back.
+frames, hashes of film and pictures in the film's commit. LEASE and previews are not read back.
 """
 
 import json

@@ -43,6 +43,12 @@ class JsonLog(Listener):
             self._said[segment.key] = monotonic()
             self._write("step", **_of(segment), done=done, total=total)
 
+    def preview(self, segment: Segment, url: str) -> None:
+        self._write("preview", **_of(segment), preview=url)
+
+    def warn(self, segment: Segment, words: str) -> None:
+        self._write("warn", "warning", **_of(segment), message=words)
+
     def finish(self, segment: Segment, place: Place, seconds: float) -> None:
         self._write("finish", **_of(segment), **asdict(place), seconds=round(seconds, 3))
 

@@ -74,6 +74,6 @@ def _is_kept(run: Run, sha256: str) -> bool:
 
 def _forget_steps(run: Run) -> None:
     """Of segments whose render was killed right after their commit."""
-    for key in run.store.names("steps"):
-        if key in run.segments:
-            run.steps.clear(key)
+    begun = {*run.store.names("steps"), *(name.removesuffix(".webp") for name in run.store.names("previews"))}
+    for key in begun & run.segments.keys():
+        run.steps.clear(key)

@@ -41,6 +41,8 @@ class Expected:
 def require_step(step: Step, segment: Segment) -> None:
     if type(step.done) is not int or not 0 <= step.done <= segment.steps or step.total != segment.steps:
         raise OutputError(f"{segment.name}: step {step.done!r} of {step.total!r} came back; it has {segment.steps}.")
+    if type(step.has_preview) is not bool or not isinstance(step.warning, str):
+        raise OutputError(f"{segment.name}: what came back with step {step.done} is neither a preview nor a warning.")
 
 
 def require_segment(done: Done, segment: Segment, expected: Expected) -> None:

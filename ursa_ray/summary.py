@@ -174,7 +174,11 @@ def run_text(summary: dict[str, Any]) -> str:
 def underway_text(underway: Underway) -> str:
     """Empty if nobody renders and nothing is begun."""
     left = underway.seconds_left
-    lines = [f"{begun.segment}: step {begun.num_done} of {begun.num_steps}" for begun in underway.begun]
+    lines = [
+        f"{begun.segment}: step {begun.num_done} of {begun.num_steps}"
+        f"{f', preview: {begun.preview}' if begun.preview else ''}"
+        for begun in underway.begun
+    ]
     if underway.rendered_by is not None:
         pace = "" if left is None else f", about {format_time(left)} left at this pace"
         lines.insert(0, f"rendered by {underway.rendered_by}{pace}")

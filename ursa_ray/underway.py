@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import median
 
-from ursa_ray.ledger import Run
+from ursa_ray.ledger import Run, preview_name
 from ursa_ray.plan import Plan, Segment
 
 # In a bucket every segment that is begun is a question of 20 ms.
@@ -14,11 +14,12 @@ NUM_QUESTIONS = 16
 
 @dataclass(frozen=True)
 class Begun:
-    """A segment that is not committed yet, and after how many steps it was last saved."""
+    """A segment that is not committed yet, after how many steps it was last saved, and the URL of its preview."""
 
     segment: str
     num_done: int
     num_steps: int
+    preview: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,15 @@ def underway(run: Run) -> Underway:
     if plan is None:
         return Underway(holder)
     num_done = _num_done(run, plan)
-    begun = tuple(Begun(plan.by_key[key].name, num, plan.by_key[key].steps) for key, num in num_done.items())
+    previewed = set(run.store.names("previews"))
+    begun = tuple(_begun(run, plan.by_key[key], num, previewed) for key, num in num_done.items())
     return Underway(holder, begun, None if holder is None else _seconds_left(run, plan, num_done))
+
+
+def _begun(run: Run, segment: Segment, num_done: int, previewed: set[str]) -> Begun:
+    name = preview_name(segment.key)
+    there = name.rpartition("/")[2] in previewed
+    return Begun(segment.name, num_done, segment.steps, run.where(name) if there else None)
 
 
 def _num_done(run: Run, plan: Plan) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """One segment in plain Python: condition, sample, decode, keep the frames.
 
-A worker gets a request and yields a `Step` after each denoising step, then one `Done`. What goes in and out is small
+A worker gets a request and yields a `Step` after each denoising step, then one `Done`. At chosen steps it writes what
+the segment will likely be into the run, so that a bad one is seen early. What goes in and out is small
 (codes, hashes); frames stay where they are made and in the run's media folder, from where the film is joined.
 """
 
@@ -8,7 +9,7 @@ import hashlib
 import platform
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,8 +21,8 @@ import torch
 
 from ursa_ray.checkpoint.config import TransformerConfig
 from ursa_ray.errors import CheckpointError, OutputError
-from ursa_ray.ledger import Steps, open_store
-from ursa_ray.media import read_clip_tail, read_image, write_mezzanine
+from ursa_ray.ledger import Steps, open_store, preview_name
+from ursa_ray.media import preview_webp, read_clip_tail, read_image, write_mezzanine
 from ursa_ray.model import Ursa, choose_backends, choose_device, choose_dtype
 from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
 
@@ -44,9 +45,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Step:
+    """`has_preview` if one was written in this step; `warning` is what went wrong that the segment can do without."""
+
     key: str
     done: int
     total: int
+    has_preview: bool = False
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class WorkerOptions:
         device: "cuda", "cpu", or None for what there is.
         num_threads: of a replica on a CPU; other numbers round sums differently and so can give other codes.
         dtype, attention, compile: as for `Ursa.from_pretrained`; None for the device's best.
+        preview_steps: steps, counted from 1, in which a preview is written.
     """
 
     model: str
@@ -83,6 +89,7 @@ class WorkerOptions:
     dtype: str | None = None
     attention: str | None = None
     compile: bool | None = None
+    preview_steps: tuple[int, ...] = ()
 
 
 def require_device(options: WorkerOptions) -> None:
@@ -98,11 +105,16 @@ def require_device(options: WorkerOptions) -> None:
 
 
 def generate_segment(
-    ursa: Ursa, segment: Segment, condition: np.ndarray | None, resume: tuple[int, torch.Tensor] | None = None
+    ursa: Ursa,
+    segment: Segment,
+    condition: np.ndarray | None,
+    resume: tuple[int, torch.Tensor] | None = None,
+    preview_steps: Collection[int] = (),
+    on_preview: Callable[[torch.Tensor], None] | None = None,
 ) -> Iterator[tuple[int, torch.Tensor]]:
     """(steps done, codes) of a segment that begins with `condition`, uint8 (frames, height, width, 3).
 
-    `resume` takes what an earlier call yielded and goes on from there.
+    `resume` takes what an earlier call yielded and goes on from there; previews are as of `Ursa.generate_steps`.
     """
     return ursa.generate_steps(
         segment.prompt,
@@ -120,6 +132,8 @@ def generate_segment(
         max_prompt_length=segment.max_prompt_length,
         video=condition,
         resume=resume,
+        preview_steps=preview_steps,
+        on_preview=on_preview,
     )
 
 
@@ -148,6 +162,8 @@ class Worker:
         self._store = open_store(options.run)
         self._steps = Steps(self._store)
         self._num_threads = options.num_threads
+        self._preview_steps = options.preview_steps
+        self._likely: list[torch.Tensor] = []  # codes of a preview that is not written yet
         self._frames: OrderedDict[str, np.ndarray] = OrderedDict()
         self._compiled: set[tuple[int, ...]] = set()
 
@@ -162,7 +178,7 @@ class Worker:
                 codes = self._storable(latest)
                 if done < segment.steps and done % _save_every(segment.steps) == 0:
                     self._steps.save(segment.key, done, codes)
-                yield Step(segment.key, done, segment.steps)
+                yield Step(segment.key, done, segment.steps, *self._preview(request))
         assert codes is not None, segment
         frames = self._decode(segment.key, codes)
         if len(frames) != segment.num_frames:
@@ -215,7 +231,20 @@ class Worker:
         """Steps done and codes, from where somebody has come with this segment."""
         saved = self._steps.latest(request.segment.key)
         reached = None if saved is None else (saved.num_done, torch.from_numpy(saved.codes.astype(np.int64)))
-        return generate_segment(self.ursa, request.segment, self._condition(request), reached)
+        self._likely.clear()
+        previews = self._preview_steps, self._likely.append
+        return generate_segment(self.ursa, request.segment, self._condition(request), reached, *previews)
+
+    def _preview(self, request: Request) -> tuple[bool, str]:
+        """Write what the segment will likely be, if that is known now: whether there is a preview, or why not."""
+        if not self._likely:
+            return False, ""
+        try:
+            content = preview_webp(self.ursa.decode(self._likely.pop()), request.fps)
+            self._store.put(preview_name(request.segment.key), content)
+        except (OSError, RuntimeError, MemoryError) as error:  # torch: a full GPU is a RuntimeError
+            return False, f"its preview could not be written ({error})"
+        return True, ""
 
     def _condition(self, request: Request) -> np.ndarray | None:
         """Frames that the segment begins with: uint8 (frames, height, width, 3)."""

@@ -1,9 +1,12 @@
+import io
+from fractions import Fraction
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from ursa_ray.errors import MediaError
-from ursa_ray.media import write_contact_sheet, write_still
+from ursa_ray.media import preview_webp, write_contact_sheet, write_still
 
 
 def opened(path):
@@ -63,3 +66,21 @@ def test_any_label_is_drawn_within_its_cell(tmp_path, noise, label):
 def test_a_contact_sheet_of_nothing_is_refused(tmp_path):
     with pytest.raises(MediaError, match="no frames"):
         write_contact_sheet(tmp_path / "sheet.png", [])
+
+
+def pictures(content):
+    with Image.open(io.BytesIO(content)) as image:
+        return [(each.size, each.load() and each.info["duration"]) for each in ImageSequence.Iterator(image)]
+
+
+def test_a_preview_plays_at_the_rate_of_the_film_and_is_small():
+    frames = np.random.default_rng(0).integers(0, 256, (24, 320, 512, 3), dtype=np.uint8)
+    shown = pictures(preview_webp(frames, Fraction(24000, 1001)))
+    assert [size for size, _ in shown] == [(256, 160)] * 24
+    assert sum(duration for _, duration in shown) == 1001
+    assert {duration for _, duration in shown} == {41, 42}
+
+
+def test_a_small_film_is_not_made_larger_for_its_preview():
+    frames = np.random.default_rng(0).integers(0, 256, (2, 48, 64, 3), dtype=np.uint8)
+    assert [size for size, _ in pictures(preview_webp(frames, Fraction(12)))] == [(64, 48)] * 2

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ursa_ray.cli.app import app
-from ursa_ray.cli.options import require_lasting, require_limits
+from ursa_ray.cli.options import require_lasting, require_limits, require_preview_steps
 from ursa_ray.cli.output import note, say, say_json, warn
 from ursa_ray.errors import StopError
 
@@ -50,6 +50,7 @@ def submit(
     require_limits(asked.params["min_replicas"], asked.params["replicas"])
     prepared = prepare(storyboard)
     take_again(prepared.plan, {}, {}, asked.params["retake"] or ())  # are there such parts?
+    require_preview_steps(asked.params["preview"] or (), prepared.plan)
 
     from ursa_ray.cluster.jobs import Cluster, Submission
 

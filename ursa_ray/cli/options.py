@@ -1,13 +1,17 @@
 """Options that several commands share."""
 
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ursa_ray.errors import OptionError
+
+if TYPE_CHECKING:
+    from ursa_ray.plan import Plan
 
 
 class Device(StrEnum):
@@ -43,6 +47,16 @@ Retake = Annotated[
 ]
 RunUrl = Annotated[str, typer.Argument(metavar="RUN", help="Folder or s3://bucket/prefix of a render.")]
 AsJson = Annotated[bool, typer.Option("--json", help="End standard output with one line that holds one JSON object.")]
+
+
+def require_preview_steps(steps: Sequence[int], plan: "Plan") -> None:
+    """Refuse a preview in the first step, which only starts, in the last, which is the result, or beyond."""
+    for segment in plan.segments:
+        for step in steps:
+            if not 1 < step < segment.steps:
+                raise OptionError(
+                    f"--preview is {step}, expected 2 to {segment.steps - 1}: {segment.name} has {segment.steps} steps."
+                )
 
 
 def require_lasting(run: str | None) -> None:

@@ -18,6 +18,7 @@ from ursa_ray.cli.options import (
     StoryboardPath,
     require_lasting,
     require_limits,
+    require_preview_steps,
 )
 from ursa_ray.cli.output import say, say_json, warn, write_notes_with
 from ursa_ray.cli.planning import with_takes_of
@@ -97,6 +98,15 @@ def render(
     compile: Annotated[  # noqa: A002 - the option's name
         bool, typer.Option("--compile", help="Compile the transformer with torch.compile, which takes a compiler.")
     ] = False,
+    preview: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="STEP",
+            help="Write what each segment will likely be, as seen in this step, to previews/ in the run while it is "
+            "made. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     retake: Retake = None,
     insecure_cluster: Annotated[
         bool, typer.Option("--insecure-cluster", help="Render also on a remote Ray cluster that asks for no token.")
@@ -128,6 +138,7 @@ def render(
     prepared = prepare(storyboard, fetch=True)
     found = Run.find(url)
     planned = with_takes_of(prepared.plan, found, retake)
+    require_preview_steps(preview or (), planned)
     warn(prepared.warnings)
     worker = WorkerOptions(
         prepared.checkpoint.name,
@@ -138,6 +149,7 @@ def render(
         dtype=None if dtype is None else dtype.value,
         attention=None if attention is None else attention.value,
         compile=compile,
+        preview_steps=tuple(preview or ()),
     )
     executor = _executor(worker, Limits(min_replicas, replicas), tuple(accelerator or ()), address, insecure_cluster)
     check_weights(prepared.checkpoint)

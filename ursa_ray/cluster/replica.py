@@ -35,9 +35,9 @@ class Replica:
         return Loaded(ray.get_runtime_context().get_node_id(), worker.device_kind, answers)
 
     def run(self, request: Request) -> Iterator[Step | Done]:
-        """Its first step, then steps not too often, then that it is done."""
+        """Its first step, then steps not too often and those with something to tell, then that it is done."""
         told = -STEP_EVERY_S
         for event in self._worker.run(request):
-            if isinstance(event, Done) or monotonic() - told >= STEP_EVERY_S:
+            if isinstance(event, Done) or event.has_preview or event.warning or monotonic() - told >= STEP_EVERY_S:
                 told = monotonic()
                 yield event

@@ -2,7 +2,7 @@
 
 from ursa_ray.ledger.commit import Commit
 from ursa_ray.ledger.run import CONTACT_SHEET, FILM, Run
-from ursa_ray.ledger.steps import Steps
+from ursa_ray.ledger.steps import Steps, preview_name
 from ursa_ray.ledger.store import Store, open_store
 
-__all__ = ["CONTACT_SHEET", "FILM", "Commit", "Run", "Steps", "Store", "open_store"]
+__all__ = ["CONTACT_SHEET", "FILM", "Commit", "Run", "Steps", "Store", "open_store", "preview_name"]

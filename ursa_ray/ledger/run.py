@@ -6,6 +6,7 @@ plan-<sha256>.parquet      each plan that was rendered here
 log/<20 digits>.parquet    the commits
 snap/<20 digits>.parquet   what the commits up to this one come to
 steps/<key>/               how far a segment is that is being made
+previews/<key>.webp        what it will likely be, if that was asked for
 assets/<sha256>            the images and clips that the plans name
 media/<sha256>.mkv         frames of segments, rebuildable from codes
 film.mp4, stills/, ...     what was asked for

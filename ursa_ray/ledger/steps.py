@@ -3,6 +3,7 @@
 A step is drawn from the codes before it and (seed, step) alone, so going on from any of them gives the same segment.
 """
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -81,8 +82,15 @@ class Steps:
         return Saved(row["num_done"], np.frombuffer(row["codes"], row["codes_dtype"]).reshape(row["codes_shape"]))
 
     def clear(self, key: str) -> None:
-        """Forget a segment that is committed."""
+        """Forget a segment that is committed, with its preview; best effort."""
         self._store.remove_folder(_folder(key))
+        with suppress(OSError):
+            self._store.remove(preview_name(key))
+
+
+def preview_name(key: str) -> str:
+    """Of the file that shows what a segment will likely be."""
+    return f"previews/{key}.webp"
 
 
 def _folder(key: str) -> str:

@@ -16,7 +16,7 @@ from ursa_ray.media.frames import exactly, frames_sha256, resized
 from ursa_ray.media.mezzanine import read_mezzanine, write_mezzanine
 from ursa_ray.media.probe import VideoInfo, probe
 from ursa_ray.media.retime import nearest_frames, num_retimed
-from ursa_ray.media.stills import write_contact_sheet, write_still
+from ursa_ray.media.stills import preview_webp, write_contact_sheet, write_still
 
 __all__ = [
     "CODECS",
@@ -37,6 +37,7 @@ __all__ = [
     "nearest_frames",
     "num_before_cut",
     "num_retimed",
+    "preview_webp",
     "probe",
     "read_clip_tail",
     "read_image",

@@ -1,7 +1,10 @@
-"""Single pictures for people: a frame as PNG, and many frames on one sheet."""
+"""Pictures for people: a frame as PNG, many frames on one sheet, and a small one that moves."""
 
+import io
 import math
 from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from ursa_ray.files import published
 from ursa_ray.media.frames import require_frame
 
 THUMBNAIL_PX = 320
+PREVIEW_HEIGHT_PX = 160
 MARGIN_PX = 12
 FONT_PX, LABEL_GAP_PX, LABEL_HEIGHT_PX = 13, 4, 20
 BACKGROUND, INK = "#161616", "#d8d8d8"
@@ -48,6 +52,25 @@ def write_contact_sheet(path: Path, frames: Sequence[tuple[str, np.ndarray]], co
         sheet.paste(image, (left, top))
         draw.text((left, top + image.height + LABEL_GAP_PX), fitting(label, font, image.width), INK, font)
     publish_png(path, sheet)
+
+
+def preview_webp(frames: np.ndarray, fps: Fraction) -> bytes:
+    """Frames (n, h, w, 3) as a WebP that plays at their rate again and again, at most 160 pixels high.
+
+    Pictures that follow one another unchanged are one that is shown for longer.
+    """
+    pictures = [picture(frame) for frame in frames]
+    for image in pictures:
+        image.thumbnail((image.width, PREVIEW_HEIGHT_PX), Image.Resampling.LANCZOS)
+    # WebP counts in milliseconds: rounded one by one, frames would not keep the rate.
+    ends_ms = [round(1000 * number / fps) for number in range(len(frames) + 1)]
+    durations_ms = [end - start for start, end in pairwise(ends_ms)]
+    content = io.BytesIO()
+    # Of 49 frames, 256x160: method 2 takes 0.11 s for 0.20 MB, method 4 0.22 s for 0.19 (one CPU core).
+    pictures[0].save(
+        content, "WEBP", save_all=True, append_images=pictures[1:], duration=durations_ms, loop=0, method=2
+    )
+    return content.getvalue()
 
 
 def fitting(label: str, font: Font, width_px: int) -> str:

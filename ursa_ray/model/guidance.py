@@ -3,6 +3,8 @@
 Classifier-free guidance is z = z_u + g (z_c - z_u), where g drops to 1 from t = `trunc` on.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +40,8 @@ class Denoiser:
         assert len(prompts) == (2 if guidance.is_on else 1), prompts.shape
         self.transformer, self.prompts, self.guidance = transformer, prompts, guidance
         self.rotary = transformer.rotary(prompts.shape[1], grid)
+        self._keeps = False
+        self._kept: tuple[Tensor, float, Tensor] | None = None  # codes, t, and all layers but the last of them
 
     def logits(self, codes: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n k"]:
         """Guided logits in the published arithmetic: both branches at every t, guided after the head."""
@@ -48,19 +52,37 @@ class Denoiser:
         return unconditional + (conditional - unconditional) * self.guidance.at(t)
 
     def hidden(
-        self, codes: Int64[Tensor, " n"], t: float, scored: Int64[Tensor, " scored"]
+        self, codes: Int64[Tensor, " n"], t: float, scored: Int64[Tensor, " scored"] | None = None
     ) -> Float[Tensor, "scored d"]:
-        """Guided rows of some tokens before the head, which is linear: `head` of them are the guided logits.
+        """Guided rows of some tokens, or all, before the head, which is linear: `head` of them are the guided logits.
 
         Runs the prompt's branch alone where guidance is off or the scale is 1.
         """
         scale = self.guidance.at(t) if self.guidance.is_on else 1.0
+        trunk = self._trunk(codes, t, self.prompts[:1] if scale == 1 else self.prompts)
+        rows = self.transformer.top(trunk, self.prompts.shape[1], self.rotary, scored)
         if scale == 1:
-            return self.transformer(self.prompts[:1], codes, self.rotary, scored)[0]
-        conditional, unconditional = self.transformer(self.prompts, codes, self.rotary, scored).float()
+            return rows[0]
+        conditional, unconditional = rows.float()
         return torch.lerp(unconditional, conditional, scale)
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Within this context more rows of the same codes (the same tensor) and t cost the last layer alone."""
+        self._keeps = True
+        try:
+            yield
+        finally:
+            self._keeps, self._kept = False, None
 
     def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Logits of some rows, in float32."""
         lm_head = self.transformer.lm_head
         return lm_head(hidden.to(lm_head.weight.dtype)).float()
+
+    def _trunk(self, codes: Int64[Tensor, " n"], t: float, prompts: Int64[Tensor, "b p"]) -> Float[Tensor, "b s d"]:
+        if self._kept is not None and self._kept[0] is codes and self._kept[1] == t:
+            return self._kept[2]
+        trunk = self.transformer.trunk(prompts, codes, self.rotary)
+        self._kept = (codes, t, trunk) if self._keeps else None
+        return trunk

@@ -64,6 +64,10 @@ class Sampler(Protocol):
 
     def step(self, codes: Int64[Tensor, " n"], step: int, denoiser: Denoiser) -> Int64[Tensor, " n"]: ...
 
+    def likely(self, codes: Int64[Tensor, " n"], step: int, denoiser: Denoiser) -> Int64[Tensor, " n"]:
+        """The most likely x_1 of every token at the start of a step; nothing is drawn."""
+        ...
+
 
 class PublishedSampler:
     def __init__(self, path: Path, times: list[float], generator: torch.Generator):
@@ -88,6 +92,9 @@ class PublishedSampler:
             codes = codes.clone()
             codes[jumps] = self._draw(rates[jumps])
         return codes
+
+    def likely(self, codes: Int64[Tensor, " n"], step: int, denoiser: Denoiser) -> Int64[Tensor, " n"]:
+        return denoiser.logits(codes, self.times[step]).argmax(-1)
 
     def _draw(self, weights: Float[Tensor, "n k"]) -> Int64[Tensor, " n"]:
         return weights.multinomial(1, generator=self.generator).squeeze(1)
@@ -118,6 +125,10 @@ class FastSampler:
         blocks = zip(self._blocks(codes[moving]), self._blocks(hidden), self._blocks(uniform[moving]), strict=True)
         moved = [self._jump(x, denoiser.head(rows), u, step) for x, rows, u in blocks]
         return codes.index_copy(0, moving, torch.cat(moved))
+
+    def likely(self, codes: Int64[Tensor, " n"], step: int, denoiser: Denoiser) -> Int64[Tensor, " n"]:
+        hidden = denoiser.hidden(codes, self.times[step])
+        return torch.cat([denoiser.head(rows).argmax(-1) for rows in self._blocks(hidden)])
 
     def _may_jump(self, uniform: Float64[Tensor, "n 3"], step: int) -> Int64[Tensor, " moving"]:
         """Tokens that are not sure to stay, and up to a share more; the last step moves all."""

@@ -130,19 +130,23 @@ class Body(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        self.block: Callable[[Block, Tensor, Tensor], Tensor] = Block.__call__
+        self.block: Callable[..., Tensor] = Block.__call__
 
     def compute_with(self, backends: Backends) -> None:
         # Not the last layer: the number of its rows is another one in most steps.
         self.block = compiled(Block.forward) if backends.compile else Block.__call__
 
-    def forward(
-        self, ids: Int64[Tensor, "b n"], rotary: Float[Tensor, "2 n pairs"], rows: Rows
-    ) -> Float[Tensor, "b rows d"]:
+    def trunk(self, ids: Int64[Tensor, "b n"], rotary: Float[Tensor, "2 n pairs"]) -> Float[Tensor, "b n d"]:
+        """All layers but the last."""
         x = self.embed_tokens(ids)
         for layer in self.layers[:-1]:
             x = self.block(layer, x, rotary)
-        return self.norm(self.layers[-1](x, rotary, rows))
+        return x
+
+    def top(
+        self, trunk: Float[Tensor, "b n d"], rotary: Float[Tensor, "2 n pairs"], rows: Rows
+    ) -> Float[Tensor, "b rows d"]:
+        return self.norm(self.layers[-1](trunk, rotary, rows))
 
 
 class Transformer(nn.Module):
@@ -178,8 +182,22 @@ class Transformer(nn.Module):
 
         `scored` are the tokens whose rows are wanted; all of them if None.
         """
+        return self.top(self.trunk(prompts, codes, rotary), prompts.shape[1], rotary, scored)
+
+    def trunk(
+        self, prompts: Int64[Tensor, "b p"], codes: Int64[Tensor, "... tokens"], rotary: Float[Tensor, "2 n pairs"]
+    ) -> Float[Tensor, "b n d"]:
+        """What `top` makes rows of, as often as is wanted."""
         visual = (codes + self.config.lm_vocab_size).expand(len(prompts), -1)
         begin = visual.new_full((len(prompts), 1), self.config.bov_token_id)
-        first = prompts.shape[1]
-        rows = slice(first, first + visual.shape[1]) if scored is None else scored + first
-        return self.model(torch.cat([prompts, begin, visual], dim=1), rotary, rows)
+        return self.model.trunk(torch.cat([prompts, begin, visual], dim=1), rotary)
+
+    def top(
+        self,
+        trunk: Float[Tensor, "b n d"],
+        num_text: int,
+        rotary: Float[Tensor, "2 n pairs"],
+        scored: Int64[Tensor, " scored"] | None = None,
+    ) -> Float[Tensor, "b scored d"]:
+        rows = slice(num_text, trunk.shape[1] - 1) if scored is None else scored + num_text
+        return self.model.top(trunk, rotary, rows)

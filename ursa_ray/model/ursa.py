@@ -1,6 +1,6 @@
 """One URSA model, ready for use: text, an image or a clip in, codes and frames out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -130,16 +130,24 @@ class Ursa:
         prompt: str,
         negative_prompt: str = "",
         resume: tuple[int, Codes] | None = None,
+        preview_steps: Collection[int] = (),
+        on_preview: Callable[[Codes], None] | None = None,
         **options: Any,
     ) -> Iterator[tuple[int, Codes]]:
         """Yield (steps done, codes) after every step; the last codes are the result.
 
         `resume` takes what an earlier call with the same arguments yielded and goes on from there, to the same end;
-        the fast sampler only.
+        the fast sampler only. In each of `preview_steps`, counted from 1, `on_preview` is called with the most likely
+        result as the network sees it then, which costs one more run of the last layer and changes nothing. The first
+        step only starts and the last one is the result, so neither has a preview.
+
+        Raises:
+            OptionError: an option is unknown or out of range.
         """
         o = self._options(options)
         height, width, num_steps = o.height, o.width, o.num_inference_steps
         assert height and width and o.num_frames and num_steps and o.max_prompt_length
+        _require_preview_steps(preview_steps, num_steps)
         stride = self.tokenizer.spatial_stride
         grid = ((o.num_frames - 1) // self.tokenizer.temporal_stride + 1, height // stride, width // stride)
         shift = o.flow_shift if o.flow_shift is not None else self.checkpoint.path.shift
@@ -154,7 +162,14 @@ class Ursa:
         if first == num_steps:
             yield first, codes
         for step in range(first, num_steps):
-            codes = sampler.step(codes.flatten(), step, denoiser).view(grid)
+            tokens = codes.flatten()
+            if on_preview is not None and step + 1 in preview_steps:
+                with denoiser.keeping():
+                    codes = sampler.step(tokens, step, denoiser).view(grid)
+                    likely = sampler.likely(tokens, step, denoiser).view(grid)
+                on_preview(_put(likely, given, o) if o.restore_condition and given is not None else likely)
+            else:
+                codes = sampler.step(tokens, step, denoiser).view(grid)
             if o.restore_condition and given is not None and step + 1 == num_steps:
                 codes = _put(codes, given, o)
             yield step + 1, codes
@@ -257,6 +272,12 @@ class Ursa:
                 f"expected step 0 to {num_steps} with codes {grid}."
             )
         return step, codes.to(self.device)
+
+
+def _require_preview_steps(preview_steps: Collection[int], num_steps: int) -> None:
+    for step in preview_steps:
+        if not 1 < step < num_steps:
+            raise OptionError(f"preview_steps has {step}, expected 2 to {num_steps - 1}: there are {num_steps} steps.")
 
 
 def _put(codes: Codes, given: Condition, o: Options) -> Codes:
