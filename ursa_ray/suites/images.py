@@ -8,6 +8,7 @@ folder: one image for each prompt, named as its file of the suite, that holds fo
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ursa_ray.errors import OptionError
 from ursa_ray.suites.suite import Preset, Result, Suite, checked, file_name, read_lines, read_objects, read_text
@@ -56,15 +57,15 @@ def read_dpg(prompts: Path) -> Suite:
     return Suite("dpg", "image", IMAGES, tuple(results), (prompts,))
 
 
-def _entry(line: str, where: str) -> dict[str, object]:
+def _entry(line: str, where: str) -> dict[str, Any]:
     try:
-        return checked(json.loads(line), ("tag", "prompt"), where)
+        return checked(json.loads(line), {"tag": str, "prompt": str}, where)
     except json.JSONDecodeError as error:
         raise OptionError(f"{where}: {error.msg}, expected a JSON object.") from error
 
 
 def _rewritten(path: Path, num_prompts: int) -> dict[int, str]:
-    texts = {entry["id"]: entry["dense_prompt"] for entry in read_objects(path, ("id", "dense_prompt"))}
+    texts = {entry["id"]: entry["dense_prompt"] for entry in read_objects(path, {"id": int, "dense_prompt": str})}
     if missing := set(range(num_prompts)) - texts.keys():
         raise OptionError(f"{path}: has no entry with id {min(missing)}, expected 0 to {num_prompts - 1}.")
     return {index: texts[index] for index in range(num_prompts)}
@@ -78,10 +79,8 @@ def _dpg_folder(folder: Path) -> dict[str, str]:
 
 
 def _dpg_list(path: Path) -> dict[str, str]:
-    entries = list(read_objects(path, ("id", "prompt")))
-    return {
-        file_name(str(entry["id"]), f"{path}: entry {number}"): entry["prompt"] for number, entry in enumerate(entries)
-    }
+    entries = list(read_objects(path, {"id": str, "prompt": str}))
+    return {file_name(entry["id"], f"{path}: entry {number}"): entry["prompt"] for number, entry in enumerate(entries)}
 
 
 def _files(*paths: Path | None) -> tuple[Path, ...]:

@@ -1,12 +1,15 @@
 """What a benchmark wants sampled: which prompts, how often, and under which names its scorer reads the results."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from ursa_ray.errors import OptionError
+
+
+_KINDS = {str: "a text", list: "a list", int: "a whole number"}
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,8 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     return lines
 
 
-def read_objects(path: Path, wanted: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """Objects of a JSON list, each with its `wanted` keys.
+def read_objects(path: Path, wanted: Mapping[str, type]) -> Iterator[dict[str, Any]]:
+    """Objects of a JSON list, each with its `wanted` keys of these types.
 
     Raises:
         OptionError: with the number of the entry that is not such an object.
@@ -107,17 +110,17 @@ def read_objects(path: Path, wanted: tuple[str, ...]) -> Iterator[dict[str, Any]
         yield checked(entry, wanted, f"{path}: entry {number}")
 
 
-def checked(entry: object, wanted: tuple[str, ...], where: str) -> dict[str, Any]:
-    """`entry`, an object with the `wanted` keys.
+def checked(entry: object, wanted: Mapping[str, type], where: str) -> dict[str, Any]:
+    """`entry`, an object with the `wanted` keys of these types.
 
     Raises:
         OptionError: it is not.
     """
     if not isinstance(entry, dict):
         raise OptionError(f"{where}: {json.dumps(entry)[:40]}, expected an object with {', '.join(wanted)}.")
-    for key in wanted:
-        if key not in entry:
-            raise OptionError(f"{where}: has no {key!r}. Its keys: {', '.join(entry)}.")
+    for key, kind in wanted.items():
+        if not isinstance(entry.get(key), kind):
+            raise OptionError(f"{where}: {key} is {entry.get(key)!r}, expected {_KINDS[kind]}.")
     return entry
 
 

@@ -55,7 +55,7 @@ def read_vbench(
             raise OptionError(f"{rewritten}: rewritten prompts go by line. Give them with all_dimension.txt.")
         asked = (
             Asked(name, name, NUM_FLICKER if FLICKER in entry["dimension"] else VIDEOS.num_samples)
-            for _, name, entry in _entries(prompts, (), dimensions)
+            for _, name, entry in _entries(prompts, {}, dimensions)
         )
     elif dimensions:
         raise OptionError(f"{prompts}: tells no dimensions. Give VBench_full_info.json.")
@@ -75,7 +75,7 @@ def read_vbench_i2v(
     """
     asked = [
         Asked(name, name, image=images / file_name(entry["image_name"], where))
-        for where, name, entry in _entries(prompts, ("image_name",), dimensions)
+        for where, name, entry in _entries(prompts, {"image_name": str}, dimensions)
     ]
     missing = [one.image for one in asked if one.image is not None and not one.image.is_file()]
     if missing:
@@ -86,10 +86,10 @@ def read_vbench_i2v(
 
 
 def _entries(
-    path: Path, wanted: tuple[str, ...], dimensions: Sequence[str]
+    path: Path, wanted: dict[str, type], dimensions: Sequence[str]
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Where it is, the prompt and the entry, of all that are of one of the dimensions."""
-    entries = list(read_objects(path, ("prompt_en", "dimension", *wanted)))
+    entries = list(read_objects(path, {"prompt_en": str, "dimension": list} | wanted))
     known = {dimension for entry in entries for dimension in entry["dimension"]}
     if unknown := [dimension for dimension in dimensions if dimension not in known]:
         raise OptionError(f"{path}: has no dimension {unknown[0]!r}. It has: {', '.join(sorted(known))}.")
