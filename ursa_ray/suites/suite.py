@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from ursa_ray.errors import OptionError
 
-
 _KINDS = {str: "a text", list: "a list", int: "a whole number"}
 
 
