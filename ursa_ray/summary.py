@@ -146,6 +146,7 @@ def run_summary(run: Run) -> dict[str, Any]:
         "shots": counts,
         "takes": {name: num for name, num in sorted(run.takes.items()) if num},
         "film": run.where(FILM) if is_done else None,
+        "num_samples": None if plan is None else sum(plan.of(shot).sha256 in run.samples for shot in plan.shots),
         "failed": _failed(run),
     }
 
@@ -160,7 +161,10 @@ def run_text(summary: dict[str, Any]) -> str:
     if summary["takes"]:
         retaken = (name if num == 1 else f"{name} {num} times" for name, num in summary["takes"].items())
         lines.append(f"retaken: {', '.join(retaken)}")
-    lines.append(f"film: {summary['film'] or 'not joined yet'}")
+    if summary["num_samples"]:
+        lines.append(f"samples: {summary['num_samples']} of {len(summary['shots'])} written")
+    else:
+        lines.append(f"film: {summary['film'] or 'not joined yet'}")
     for failed in summary["failed"]:
         lines.append(f"{failed['segment']} failed: {failed['reason']}")
         lines += [
