@@ -13,7 +13,7 @@ from typing import Any
 from ursa_ray.errors import OptionError
 from ursa_ray.suites.suite import Preset, Result, Suite, checked, file_name, read_lines, read_objects, read_text
 
-IMAGES = Preset("BAAI/URSA-1.7B-IBQ1024", width=1024, height=1024, frames=1, steps=25, num_samples=4)
+IMAGES = Preset("BAAI/URSA-1.7B-IBQ1024", num_samples=4)
 
 # Samples of DPG-Bench's grid.
 GRID = 4

@@ -13,7 +13,7 @@ _KINDS = {str: "a text", list: "a list", int: "a whole number"}
 
 @dataclass(frozen=True)
 class Preset:
-    """The settings that the published figures were made with; None takes the model's own.
+    """What the published figures were made with; size, frames and steps are those of the model.
 
     Attributes:
         num_samples: of each prompt.
@@ -21,10 +21,6 @@ class Preset:
     """
 
     model: str
-    width: int
-    height: int
-    frames: int
-    steps: int
     num_samples: int
     guidance: float = 7.0
     motion: float | None = None
@@ -61,6 +57,14 @@ class Suite:
     results: tuple[Result, ...]
     prompts: tuple[Path, ...]
     notes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def num_prompts(self) -> int:
+        return len({(result.prompt, result.image) for result in self.results})
+
+    @property
+    def has_grids(self) -> bool:
+        return any(len(result.numbers) > 1 for result in self.results)
 
     @property
     def num_samples(self) -> int:

@@ -15,16 +15,7 @@ from ursa_ray.suites.suite import Preset, Result, Suite, file_name, read_lines, 
 
 NEGATIVE_PROMPT = "worst quality, low quality, inconsistent motion, static, still, blurry, jittery, distorted, ugly"
 
-VIDEOS = Preset(
-    "BAAI/URSA-1.7B-FSQ320",
-    width=512,
-    height=320,
-    frames=49,
-    steps=50,
-    num_samples=5,
-    motion=9.0,
-    negative_prompt=NEGATIVE_PROMPT,
-)
+VIDEOS = Preset("BAAI/URSA-1.7B-FSQ320", num_samples=5, motion=9.0, negative_prompt=NEGATIVE_PROMPT)
 
 FLICKER, NUM_FLICKER = "temporal_flickering", 25
 
