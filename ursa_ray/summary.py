@@ -11,6 +11,7 @@ from ursa_ray.underway import Underway
 if TYPE_CHECKING:  # it would load torch
     from ursa_ray.export import Exported
     from ursa_ray.render import Rendered
+    from ursa_ray.sampling import Made, Planned
 
 
 def plan_summary(plan: Plan) -> dict[str, Any]:
@@ -96,6 +97,19 @@ def render_summary(rendered: "Rendered") -> dict[str, Any]:
         "num_frames": rendered.num_frames,
         "generated_segments": rendered.generated_segments,
         "reused_segments": rendered.reused_segments,
+    }
+
+
+def samples_summary(run: str, planned: "Planned", made: "Made") -> dict[str, Any]:
+    of_samples = zip(planned.samples, planned.shots, made.files, made.hashes, strict=True)
+    return {
+        "run": run,
+        "samples": [
+            {"file": file, "sha256": sha256, "prompt": sample.prompt, "seed": sample.seed, "shot": shot}
+            for sample, shot, file, sha256 in of_samples
+        ],
+        "generated_segments": made.generated_segments,
+        "reused_segments": made.reused_segments,
     }
 
 

@@ -12,7 +12,7 @@ rendered and committed like any; then every shot becomes a file.
 stopped: it generates what is not committed, and writes what is missing or damaged.
 """
 
-from ursa_ray.sampling.make import Made, make_samples
+from ursa_ray.sampling.make import Made, make_samples, open_results
 from ursa_ray.sampling.names import run_name
 from ursa_ray.sampling.planning import Planned, plan_samples
 from ursa_ray.sampling.prompts import Prompt, read_prompts
@@ -26,6 +26,7 @@ __all__ = [
     "Sample",
     "Settings",
     "make_samples",
+    "open_results",
     "plan_samples",
     "read_prompts",
     "run_name",
