@@ -21,15 +21,12 @@ from ursa_ray.cli.options import (
     Threads,
     parse_size,
 )
-from ursa_ray.cli.output import say, say_json, warn
+from ursa_ray.cli.output import few, say, say_json, warn
 from ursa_ray.cli.replicas import Replicas, log_for, metrics_of, require_lasting_in_a_job
 from ursa_ray.errors import OptionError
 
 if TYPE_CHECKING:
     from ursa_ray.sampling import Sample, Settings
-
-# More of them say the same of other prompts.
-MAX_WARNINGS = 5
 
 Prompts = Annotated[list[str] | None, typer.Argument(metavar="PROMPT...", help="What to make.", show_default=False)]
 PromptsFile = Annotated[
@@ -213,7 +210,7 @@ def _make(settings: "Settings", asked: Asked, replicas: Replicas, log_format: Lo
         "" if asked.file is None else str(asked.file),
         fetch=True,
     )
-    warn(_few(planned.warnings))
+    warn(few(planned.warnings))
     executor = replicas.executor(planned.plan, url)
     check_weights(planned.checkpoint)
     if asked.out is not None:
@@ -247,8 +244,3 @@ def _run_name(samples: "Sequence[Sample]", settings: "Settings", file: Path | No
     from ursa_ray.sampling import run_name
 
     return run_name([sample.prompt for sample in samples], settings, None if file is None else file.stem)
-
-
-def _few(warnings: Sequence[str]) -> list[str]:
-    rest = len(warnings) - MAX_WARNINGS
-    return [*warnings[:MAX_WARNINGS], *([f"and {rest} more"] if rest > 0 else [])]
