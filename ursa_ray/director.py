@@ -3,7 +3,7 @@
 It decides with `schedule`, keeps what is done in the run, and leaves the work to an executor.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from time import monotonic
 from typing import Any
@@ -23,14 +23,23 @@ from ursa_ray.work import Done, Request, Step
 
 
 class Director:
-    """Makes the missing segments of one plan; `clock` is in seconds."""
+    """Makes the missing segments of one plan, and the frames that are gone of all but the `spared` keys.
+
+    `clock` is in seconds.
+    """
 
     def __init__(
-        self, plan: Plan, run: Run, executor: Executor, listener: Listener, clock: Callable[[], float] = monotonic
+        self,
+        plan: Plan,
+        run: Run,
+        executor: Executor,
+        listener: Listener,
+        clock: Callable[[], float] = monotonic,
+        spared: Collection[str] = frozenset(),
     ):
         self._plan, self._run, self._executor, self._listener, self._clock = plan, run, executor, listener, clock
         self._expected = Expected.of(open_checkpoint(plan.model))
-        self._schedule = Schedule(_jobs(plan, run))
+        self._schedule = Schedule(_jobs(plan, run, spared))
         self._looked = clock()
 
     def make_segments(self) -> None:
@@ -131,9 +140,9 @@ class Director:
             self._listener.late(self._plan.by_key[attempt.key], place, self._looked - attempt.began)
 
 
-def _jobs(plan: Plan, run: Run) -> list[Job]:
+def _jobs(plan: Plan, run: Run, spared: Collection[str]) -> list[Job]:
     """Segments to generate, and committed ones whose frames are gone and must be decoded again."""
-    framed = run.framed()
+    framed = run.framed() | set(spared)
     frameless = [key for key in plan.by_key if key in run.segments and key not in framed]
     return [*missing_jobs(plan, run.segments), *(Job(key, after=None, remaining=0.0) for key in frameless)]
 

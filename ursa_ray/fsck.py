@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ursa_ray.errors import LedgerError, MediaError, OptionError
 from ursa_ray.files import file_sha256
-from ursa_ray.ledger import Commit, Steps, Store
+from ursa_ray.ledger import SAMPLES, Commit, Steps, Store
 from ursa_ray.ledger.chain import log_name, numbers_in
 from ursa_ray.ledger.commit import FIX as FIX_ENTRY
 from ursa_ray.ledger.format import FORMAT, FORMAT_NAME, NEWER, require_format
@@ -27,6 +27,7 @@ from ursa_ray.report import REPORT, load_report
 
 PLAN = re.compile(r"plan-(.*)\.parquet")
 MEZZANINE = re.compile(r"[0-9a-f]{64}\.mkv")
+RESULT = re.compile(r"\.(png|mp4)$")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def examine(store: Store) -> Iterator[Finding]:
     yield from _in_media(store)
     yield from _in_steps(store)
     yield from _in_film(store, latest.get("film"))
+    samples = [commit.files for commit in survey.commits if commit.kind == "samples"]
+    yield from _in_samples(store, {sha256 for files in samples for sha256 in (files or {}).values()})
     try:
         load_report(store)
     except LedgerError as error:
@@ -169,6 +172,25 @@ def _in_film(store: Store, film: Commit | None) -> Iterator[Finding]:
         except OSError as error:
             problem = f"cannot be read ({error.strerror})."
         yield Finding(name, problem, "Render again: it is made anew.", mended_by_render=True)
+
+
+def _in_samples(store: Store, known: set[str]) -> Iterator[Finding]:
+    for name in _results(store, SAMPLES):
+        with store.reading(name) as path:
+            if file_sha256(path) not in known:
+                problem = "is damaged, foreign, or was written when its command was killed."
+                fix = "Give the command that makes it again: it writes anew what is not whole."
+                yield Finding(name, problem, fix, mended_by_render=True)
+
+
+def _results(store: Store, folder: str) -> Iterator[str]:
+    """Images and videos in a folder and in those below it."""
+    for name in store.names(folder):
+        path = f"{folder}/{name}"
+        if RESULT.search(name):
+            yield path
+        else:
+            yield from _results(store, path)
 
 
 def _assets_of(store: Store, plan_sha256: str | None) -> set[str]:

@@ -1,5 +1,6 @@
 """From a storyboard's path to a checked plan: everything that can be found wrong before anything is written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +28,18 @@ def prepare(path: Path, fetch: bool = False) -> Prepared:
     storyboard = load_storyboard(path)
     try:
         checkpoint = open_checkpoint(storyboard.model, base=storyboard.folder, fetch=fetch)
-        plan = plan_storyboard(storyboard, checkpoint, _assets(storyboard))
+        return prepare_with(storyboard, checkpoint, _assets(storyboard))
     except CheckpointError as error:
         raise CheckpointError(f"{storyboard.where('model')}: {error}") from error
+
+
+def prepare_with(storyboard: Storyboard, checkpoint: Checkpoint, assets: Mapping[str, str]) -> Prepared:
+    """Check and plan a storyboard; `assets` holds the sha256 of the image or clip of each shot that has one.
+
+    Raises:
+        StoryboardError, CheckpointError: as of `prepare`.
+    """
+    plan = plan_storyboard(storyboard, checkpoint, assets)
     _check_clips(storyboard, plan)
     return Prepared(storyboard, checkpoint, plan, lint(storyboard, checkpoint, plan))
 

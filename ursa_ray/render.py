@@ -1,6 +1,7 @@
 """A render: what is missing of a plan is made and committed, and the film joined."""
 
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ursa_ray.director import Director
@@ -35,21 +36,33 @@ def render(plan: Plan, run: Run, executor: Executor, listener: Listener | None =
     """
     listener = listener or Listener()
     with run.locked():
-        _keep_assets(plan, run)
-        run.begin(plan)
-        _forget_steps(run)
-        num_missing = sum(segment.key not in run.segments for segment in plan.segments)
-        num_reused = plan.num_segments - num_missing
-        listener.begin(plan, num_reused)
+        num_missing = begin(plan, run, listener)
         sha256 = joined_film(plan, run)
         if sha256 is None:
-            if {segment.key for segment in plan.segments} - run.framed():
-                with executor:
-                    Director(plan, run, executor, listener).make_segments()
+            make_segments(plan, run, executor, listener)
             listener.join(plan)
             sha256 = join(plan, run)
         remove_report(run)
-    return Rendered(run.where(FILM), sha256, plan.num_frames, num_missing, num_reused)
+    return Rendered(run.where(FILM), sha256, plan.num_frames, num_missing, plan.num_segments - num_missing)
+
+
+def begin(plan: Plan, run: Run, listener: Listener) -> int:
+    """Note in a locked run what is made in it from now on; how many segments of it are missing."""
+    _keep_assets(plan, run)
+    run.begin(plan)
+    _forget_steps(run)
+    num_missing = sum(segment.key not in run.segments for segment in plan.segments)
+    listener.begin(plan, plan.num_segments - num_missing)
+    return num_missing
+
+
+def make_segments(
+    plan: Plan, run: Run, executor: Executor, listener: Listener, spared: Collection[str] = frozenset()
+) -> None:
+    """Make what is missing in a locked run, and the frames of what is committed, but of the keys that are `spared`."""
+    if {segment.key for segment in plan.segments} - run.framed() - set(spared):
+        with executor:
+            Director(plan, run, executor, listener, spared=spared).make_segments()
 
 
 def _keep_assets(plan: Plan, run: Run) -> None:

@@ -11,6 +11,7 @@ from ursa_ray.underway import Underway
 if TYPE_CHECKING:  # it would load torch
     from ursa_ray.export import Exported
     from ursa_ray.render import Rendered
+    from ursa_ray.sampling import Made, Planned
 
 
 def plan_summary(plan: Plan) -> dict[str, Any]:
@@ -99,6 +100,19 @@ def render_summary(rendered: "Rendered") -> dict[str, Any]:
     }
 
 
+def samples_summary(run: str, planned: "Planned", made: "Made") -> dict[str, Any]:
+    of_samples = zip(planned.samples, planned.shots, made.files, made.hashes, strict=True)
+    return {
+        "run": run,
+        "samples": [
+            {"file": file, "sha256": sha256, "prompt": sample.prompt, "seed": sample.seed, "shot": shot}
+            for sample, shot, file, sha256 in of_samples
+        ],
+        "generated_segments": made.generated_segments,
+        "reused_segments": made.reused_segments,
+    }
+
+
 def export_summary(exported: "Exported") -> dict[str, Any]:
     film = exported.film
     return {
@@ -146,6 +160,7 @@ def run_summary(run: Run) -> dict[str, Any]:
         "shots": counts,
         "takes": {name: num for name, num in sorted(run.takes.items()) if num},
         "film": run.where(FILM) if is_done else None,
+        "num_samples": None if plan is None else sum(plan.of(shot).sha256 in run.samples for shot in plan.shots),
         "failed": _failed(run),
     }
 
@@ -160,7 +175,10 @@ def run_text(summary: dict[str, Any]) -> str:
     if summary["takes"]:
         retaken = (name if num == 1 else f"{name} {num} times" for name, num in summary["takes"].items())
         lines.append(f"retaken: {', '.join(retaken)}")
-    lines.append(f"film: {summary['film'] or 'not joined yet'}")
+    if summary["num_samples"]:
+        lines.append(f"samples: {summary['num_samples']} of {len(summary['shots'])} written")
+    else:
+        lines.append(f"film: {summary['film'] or 'not joined yet'}")
     for failed in summary["failed"]:
         lines.append(f"{failed['segment']} failed: {failed['reason']}")
         lines += [

@@ -17,6 +17,12 @@ EXIT_CODES = (
     "130 interrupted (Ctrl-C or SIGTERM), what is committed is safe."
 )
 
+GO_ON = {
+    "render": "; what is committed is safe, render again to go on",
+    "image": "; what is committed is safe, give the same command to go on",
+    "video": "; what is committed is safe, give the same command to go on",
+}
+
 app = typer.Typer(
     help="Turn a storyboard into a long film with the text-to-video model URSA.",
     epilog=EXIT_CODES,
@@ -45,8 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
             needs_no_word = isinstance(leaving, StopError) or (isinstance(leaving, SystemExit) and not code)
             # Whatever error it is by now: ffmpeg and Ray may have heard of it too.
             if code == INTERRUPTED or (interrupted.happened and not needs_no_word):
-                is_render = arguments[:1] == ["render"]
-                complain(f"interrupted{'; what is committed is safe, render again to go on' if is_render else ''}")
+                complain(f"interrupted{GO_ON.get(arguments[0], '') if arguments else ''}")
                 sys.exit(INTERRUPTED)
             _leave(leaving)
 

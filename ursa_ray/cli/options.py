@@ -35,6 +35,11 @@ class Attention(StrEnum):
     MATH = "math"
 
 
+class LogFormat(StrEnum):
+    LINES = "lines"
+    JSON = "json"
+
+
 StoryboardPath = Annotated[Path, typer.Argument(metavar="STORYBOARD", help="YAML file that says what to film.")]
 Retake = Annotated[
     list[str] | None,
@@ -46,6 +51,71 @@ Retake = Annotated[
     ),
 ]
 RunUrl = Annotated[str, typer.Argument(metavar="RUN", help="Folder or s3://bucket/prefix of a render.")]
+MostReplicas = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="At most so many models side by side; never more than there is work for.",
+        show_default="one on each GPU, or one",
+    ),
+]
+LeastReplicas = Annotated[
+    int, typer.Option(min=0, help="Of a cluster's: keep so many also while there is nothing to do for them.")
+]
+Accelerators = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Of a cluster's GPUs only this kind, as Ray labels it, such as H100. May be given several times.",
+        show_default=False,
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(envvar="RAY_ADDRESS", help="Ray cluster to render on.", show_default="this machine"),
+]
+DeviceChoice = Annotated[
+    Device | None, typer.Option(help="What a replica runs on.", show_default="cuda where there is a GPU")
+]
+Threads = Annotated[
+    int, typer.Option(min=1, help="Threads of a replica on a CPU. Another number can give another film.")
+]
+DtypeChoice = Annotated[
+    Dtype | None,
+    typer.Option(
+        help="What a replica computes in. Another one gives another film.",
+        show_default="float16 on cuda, float32 on a CPU",
+    ),
+]
+AttentionChoice = Annotated[
+    Attention | None,
+    typer.Option(
+        help="Kernel of attention, and no other; math holds all scores, 72 GB for 49 frames of a released model.",
+        show_default="the fastest that works; see: ursa-ray doctor",
+    ),
+]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the transformer with torch.compile, which takes a compiler.")
+]
+PreviewSteps = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--preview",
+        metavar="STEP",
+        help="Write what each segment will likely be, as seen in this step, to previews/ in the run while it is "
+        "made. May be given several times.",
+        show_default=False,
+    ),
+]
+InsecureCluster = Annotated[
+    bool, typer.Option("--insecure-cluster", help="Render also on a remote Ray cluster that asks for no token.")
+]
+LogFormatChoice = Annotated[
+    LogFormat | None,
+    typer.Option(
+        help="How standard error tells of the render: lines, or json with one object a line.",
+        show_default="bars on a terminal, else lines",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="End standard output with one line that holds one JSON object.")]
 
 
@@ -70,6 +140,18 @@ def require_lasting(run: str | None) -> None:
             f"--run is {'missing' if run is None else repr(run)}, and a job's own folder is gone with it. Give a "
             "folder that all nodes share, by its absolute path, or s3://bucket/prefix."
         )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(width, height) of 1024x640.
+
+    Raises:
+        OptionError: it is something else.
+    """
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if match is None:
+        raise OptionError(f"--size is {text!r}, expected width and height such as 1024x640.")
+    return int(match[1]), int(match[2])
 
 
 def require_limits(min_replicas: int, replicas: int | None) -> None:

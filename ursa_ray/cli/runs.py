@@ -1,6 +1,5 @@
 """`status`, `export` and `fsck`: about a run that is there."""
 
-import re
 from dataclasses import asdict
 from enum import StrEnum
 from fractions import Fraction
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ursa_ray.cli.app import app
-from ursa_ray.cli.options import AsJson, Device, RunUrl
+from ursa_ray.cli.options import AsJson, Device, RunUrl, parse_size
 from ursa_ray.cli.output import say, say_json, warn
 from ursa_ray.errors import LedgerError, OptionError
 
@@ -82,7 +81,7 @@ def export(
             out,
             choose_codec(out, codec),
             crf,
-            None if size is None else _size(size),
+            None if size is None else parse_size(size),
             None if fps is None else _frame_rate(fps),
             None if retime is None else retime.value,
             None if device is None else device.value,
@@ -124,13 +123,6 @@ def fsck(
         say_json({"run": run, "findings": [asdict(finding) for finding in findings]})
     if not all(finding.mended_by_render for finding in findings):
         raise typer.Exit(LedgerError.exit_code)
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if match is None:
-        raise OptionError(f"--size is {text!r}, expected width and height such as 1024x640.")
-    return int(match[1]), int(match[2])
 
 
 def _frame_rate(text: str) -> Fraction:

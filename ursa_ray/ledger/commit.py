@@ -34,7 +34,7 @@ SCHEMA = pa.schema(
 FIX = "Restore it, or run `ursa-ray fsck` on this run."
 
 # Events say only that something happened.
-Kind = Literal["segment", "plan", "film", "epoch", "invalidate"]
+Kind = Literal["segment", "plan", "film", "samples", "epoch", "invalidate"]
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,13 @@ class Commit:
 
     Attributes:
         kind: "segment" has codes; the others are events.
-        key: of the segment; hash of the plan; of the film, the hash of the plan that it shows; who began an epoch;
-            the number of the entry that is invalidated.
+        key: of the segment; hash of the plan; of the film, the hash of the plan that it shows, and of samples; who
+            began an epoch; the number of the entry that is invalidated.
         media_sha256: of the segment's decoded frames; of the film, of its file.
         device, dtype, num_threads: what the codes were made with; threads of a replica on a CPU.
         seconds: wall time of making it.
-        files: names and sha256 of what was made with the film; of an entry that is invalidated, as it was found.
+        files: names and sha256 of what was made with the film; of samples, the sha256 of the file of each shot, by
+            the hash of its own plan; of an entry that is invalidated, as it was found.
         takes: of a plan, how often each segment was taken again, also of those that it does without. The latest
             plan has all takes of the run: a log that keeps it needs no earlier one. Of a film, those when it was made.
     """

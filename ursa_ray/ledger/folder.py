@@ -32,7 +32,7 @@ class FolderStore:
     def names(self, folder: str) -> list[str]:
         try:
             return sorted([name for name in os.listdir(self.folder / folder) if not name.startswith(ASIDE)])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def exists(self, name: str) -> bool:

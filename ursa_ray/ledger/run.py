@@ -10,6 +10,7 @@ previews/<key>.webp        what it will likely be, if that was asked for
 assets/<sha256>            the images and clips that the plans name
 media/<sha256>.mkv         frames of segments, rebuildable from codes
 film.mp4, stills/, ...     what was asked for
+samples/                   the same of single images and videos
 """
 
 import os
@@ -31,6 +32,7 @@ from ursa_ray.plan import Plan
 
 FILM = "film.mp4"
 CONTACT_SHEET = "contact-sheet.png"
+SAMPLES = "samples"
 
 # A log of so many entries is put into a snapshot: 256 entries open in 0.5 s.
 COMPACT_AT = 256
@@ -39,7 +41,8 @@ COMPACT_AT = 256
 class Run:
     """An open run; `segments` are the committed ones by key, `last_film` is what was joined last.
 
-    `takes` says how often each segment was taken again, by its name: plans of this run are made with them.
+    `takes` says how often each segment was taken again, by its name: plans of this run are made with them. `samples`
+    has the sha256 of the file that was made of a shot, by the hash of the shot's own plan.
     """
 
     def __init__(self, store: Store):
@@ -50,6 +53,7 @@ class Run:
         self.last_film: Commit | None = None
         self.plan_sha256: str | None = None
         self.takes: dict[str, int] = {}
+        self.samples: dict[str, str] = {}
         self._log = Log(store)
         self._read()
 
@@ -177,6 +181,7 @@ class Run:
             self.segments.clear()
             self.last_film = self.plan_sha256 = None
             self.takes = {}
+            self.samples = {}
         for commit in survey.commits:
             self._take(commit)
 
@@ -187,6 +192,8 @@ class Run:
                 self.segments[commit.key] = commit
             case "film":
                 self.last_film = commit
+            case "samples":
+                self.samples |= commit.files or {}
             case "plan":
                 self.plan_sha256 = commit.key
                 self.takes = commit.takes or {}
@@ -195,7 +202,8 @@ class Run:
         """What all entries so far come to."""
         plans = [] if self.plan_sha256 is None else [Commit("plan", self.plan_sha256, takes=self.takes)]
         films = [] if self.last_film is None else [self.last_film]
-        return [*plans, *self.segments.values(), *films]
+        samples = [Commit("samples", self.plan_sha256 or "", files=self.samples)] if self.samples else []
+        return [*plans, *self.segments.values(), *films, *samples]
 
 
 def _is_run(store: Store, url: str | Path) -> bool:

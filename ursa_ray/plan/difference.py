@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ursa_ray.plan.motion import split_motion
 from ursa_ray.plan.segments import ClipCondition, Condition, ImageCondition, ParentCondition, Plan, Segment
 
 # What is said to have changed, with both values, and the fields that it is.
@@ -160,10 +161,10 @@ class _Comparison:
 
 def _prompts(now: Segment, then: Segment) -> Iterator[str]:
     """A prompt begins with its motion, which a storyboard gives apart."""
-    (motion, _, prompt), (former_motion, _, former_prompt) = now.prompt.partition(", "), then.prompt.partition(", ")
+    (motion, prompt), (former_motion, former_prompt) = split_motion(now.prompt), split_motion(then.prompt)
     if prompt != former_prompt:
         yield "prompt changed"
-    yield from _changed("motion", former_motion.removeprefix("motion="), motion.removeprefix("motion="))
+    yield from _changed("motion", former_motion, motion)
     if now.negative_prompt != then.negative_prompt:
         yield "negative prompt changed"
 

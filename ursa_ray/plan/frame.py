@@ -14,7 +14,10 @@ COND_NOISE = 0.1
 
 @dataclass(frozen=True)
 class Frame:
-    """What is the same for all segments of a film. `overlap` and `frames` in frames, sizes in pixels."""
+    """What is the same for all segments of a film. `overlap` and `frames` in frames, sizes in pixels.
+
+    Segments of one frame are images: nothing of them can condition another, so that their overlap is 0.
+    """
 
     width: int
     height: int
@@ -25,6 +28,10 @@ class Frame:
     restore_condition: bool
     cut: Cut
 
+    @property
+    def is_still(self) -> bool:
+        return self.frames == 1
+
 
 def resolve_frame(storyboard: Storyboard, checkpoint: Checkpoint) -> Frame:
     """Size, rate and window of a film.
@@ -33,12 +40,12 @@ def resolve_frame(storyboard: Storyboard, checkpoint: Checkpoint) -> Frame:
         StoryboardError: the model cannot make that, or neither it nor the storyboard says what size.
     """
     defaults, tokenizer, where = checkpoint.defaults, checkpoint.tokenizer, storyboard.where
-    if not checkpoint.makes_video:
+    video, segment = storyboard.video, storyboard.segment
+    if not checkpoint.makes_video and segment.frames != 1:
         raise StoryboardError(
             f"{where('model')}: {storyboard.model} makes images only, "
             "expected a video model such as BAAI/URSA-1.7B-FSQ320."
         )
-    video, segment = storyboard.video, storyboard.segment
     width, height = video.width or defaults.width, video.height or defaults.height
     if width is None or height is None:
         raise StoryboardError(
@@ -49,7 +56,8 @@ def resolve_frame(storyboard: Storyboard, checkpoint: Checkpoint) -> Frame:
         _check_multiple(f"{where('video', key)}: {key}", size, tokenizer.spatial_stride)
     frames = segment.frames or defaults.frames
     overlap = segment.overlap if segment.overlap is not None else _default_overlap(frames, checkpoint)
-    _check_window(storyboard, checkpoint, frames, overlap)
+    if frames > 1:
+        _check_window(storyboard, checkpoint, frames, overlap)
     return Frame(
         width=width,
         height=height,
@@ -63,6 +71,8 @@ def resolve_frame(storyboard: Storyboard, checkpoint: Checkpoint) -> Frame:
 
 
 def _default_overlap(frames: int, checkpoint: Checkpoint) -> int:
+    if frames == 1:
+        return 0
     if frames == checkpoint.defaults.frames:
         return checkpoint.defaults.overlap
     return default_overlap(frames, checkpoint.tokenizer.temporal_stride)

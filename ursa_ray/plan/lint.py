@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ursa_ray.checkpoint import Checkpoint
+from ursa_ray.plan.motion import split_motion
 from ursa_ray.plan.segments import ParentCondition, Plan, PlannedShot
 from ursa_ray.storyboard import Storyboard
 
@@ -55,7 +56,9 @@ def _shots(storyboard: Storyboard, plan: Plan) -> Iterator[str]:
 def _unheard(storyboard: Storyboard, number: int, planned: PlannedShot) -> Iterator[str]:
     """Prompts of a shot that no segment follows: each follows the one in force in the middle of its new frames."""
     shot = storyboard.shots[number]
-    followed = {segment.prompt.partition(", ")[2] for segment in planned.segments}
+    if not shot.beats:
+        return
+    followed = {split_motion(segment.prompt)[1] for segment in planned.segments}
     places = {(): shot.prompt} | {("beats", i, "prompt"): beat.prompt for i, beat in enumerate(shot.beats)}
     for place, prompt in places.items():
         if prompt not in followed:

@@ -9,6 +9,7 @@ from ursa_ray.checkpoint import Checkpoint, TextTokenizer
 from ursa_ray.errors import StoryboardError
 from ursa_ray.plan.cost import segment_flops
 from ursa_ray.plan.frame import resolve_frame
+from ursa_ray.plan.motion import with_motion
 from ursa_ray.plan.segments import (
     ClipCondition,
     Condition,
@@ -152,20 +153,35 @@ class _Planner:
         return num_frames
 
     def _prompts(self, number: int, shot: Shot) -> list[tuple[int, str]]:
-        """(first frame, prompt) of the shot and of each beat, with the motion that the model was trained to read."""
-        motion = self._setting(shot, "motion")
+        """(first frame, prompt as the model reads it) of the shot and of each beat."""
         self._check_negative_prompt(number, shot)
         num_frames = self._num_frames(number, shot)
-        prompts = [(0, f"motion={motion:.1f}, {shot.prompt}")]
+        if self.frame.is_still:
+            self._check_still(number, shot, num_frames)
+        prompts = [(0, self._read(shot, shot.prompt))]
         self._check_length(number, "prompt", prompts[0][1])
         for i, beat in enumerate(shot.beats):
             at = beat.frame if beat.frame is not None else round((beat.at or 0) * self.frame.fps)
             if not prompts[-1][0] < at < num_frames:
                 between = f"after frame {prompts[-1][0]} and before the shot's end, frame {num_frames}"
                 raise self._error(number, "beats", f"beats[{i}] is at frame {at}, expected {between}.", i)
-            prompts.append((at, f"motion={motion:.1f}, {beat.prompt}"))
+            prompts.append((at, self._read(shot, beat.prompt)))
             self._check_length(number, "beats", prompts[-1][1], i, "prompt")
         return prompts
+
+    def _read(self, shot: Shot, prompt: str) -> str:
+        """With its motion, which prompts of images have never had."""
+        return prompt if self.frame.is_still else with_motion(prompt, self._setting(shot, "motion"))
+
+    def _check_still(self, number: int, shot: Shot, num_frames: int) -> None:
+        """Whoever asks for segments of one frame asks for images."""
+        for key, start in (("continue", shot.continue_), ("image", shot.image), ("video", shot.video)):
+            if start is not None:
+                words = f"{key} is given, but segments of one frame are images, which are made of text alone."
+                raise self._error(number, key, f"{words} Leave it out.")
+        if num_frames > 1:
+            key = "duration" if shot.frames is None else "frames"
+            raise self._error(number, key, f"has {num_frames} frames, expected 1: segments of one frame are images.")
 
     def _check_negative_prompt(self, number: int, shot: Shot) -> None:
         if shot.negative_prompt is not None:

@@ -153,6 +153,10 @@ class Plan:
     def by_key(self) -> dict[str, Segment]:
         return {segment.key: segment for segment in self.segments}
 
+    def of(self, shot: PlannedShot) -> "Plan":
+        """The plan of one of the shots as a film of its own, which continues no other."""
+        return replace(self, title="", shots=(shot,))
+
     @property
     def num_frames(self) -> int:
         return sum(shot.num_frames for shot in self.shots)

@@ -18,7 +18,8 @@ MAX_PROMPT_CHARS = 10_000
 
 
 def _without_controls(text: str, allowed: str = "") -> str:
-    if any(unicodedata.category(char) == "Cc" and char not in allowed for char in text):
+    # Cs: half a character, which a command line makes of bytes that are no UTF-8, and which no tokenizer takes.
+    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in allowed for char in text):
         raise ValueError("expected text without control characters")
     return text
 

@@ -43,7 +43,7 @@ def in_lines(problems: list[Problem], source: Source) -> str:
     for problem in problems:
         first.setdefault(problem.path, problem)
     ordered = sorted(first.values(), key=lambda problem: source.line(problem.path))
-    lines = [f"{source.file}:{source.line(path)}: {text}" for path, text in ordered[:MAX_PROBLEMS]]
+    lines = [f"{source.where(path)}: {text}" for path, text in ordered[:MAX_PROBLEMS]]
     if len(ordered) > MAX_PROBLEMS:
         lines.append(f"{source.file}: and {len(ordered) - MAX_PROBLEMS:,} more problems")
     return "\n".join(lines)

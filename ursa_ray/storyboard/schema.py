@@ -185,7 +185,7 @@ class Storyboard(Part):
 
     def where(self, *path: str | int) -> str:
         """`where("shots", 3, "prompt")` is "film.yaml:12"; of what is left out, the nearest around it."""
-        return f"{self._source.file}:{self._source.line(path)}"
+        return self._source.where(path)
 
     def asset_path(self, shot: Shot) -> Path | None:
         """The image that `shot` starts from, or the clip that it extends."""

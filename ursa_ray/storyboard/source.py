@@ -70,6 +70,9 @@ class Source:
             path = path[:-1]
         return self.places.get(path, Place(1)).line
 
+    def where(self, path: KeyPath) -> str:
+        return f"{self.file}:{self.line(path)}"
+
     def name(self, path: KeyPath) -> str:
         """`shots[3] ("dusk"): beats[1].at`"""
         if not path:

@@ -1,0 +1,190 @@
+"""Samples in one process: which files there are, what is in them, and what a second call does."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ursa_ray.errors import RenderError
+from ursa_ray.executor import Failed, InProcessExecutor
+from ursa_ray.files import file_sha256
+from ursa_ray.fsck import examine
+from ursa_ray.ledger import Run, open_store
+from ursa_ray.listener import Listener
+from ursa_ray.media import probe
+from ursa_ray.model import Ursa
+from ursa_ray.sampling import Sample, Settings, plan_samples, seeds_of
+
+IMAGES = Settings("image", steps=2)
+VIDEOS = Settings("video", steps=2)
+CIRCLE = Sample("a red circle over a green meadow")
+SQUARE = Sample("a purple square over a blue sea")
+
+
+def there(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+class Watch(Listener):
+    """What is in a folder when each segment is committed."""
+
+    def __init__(self, folder):
+        self.folder, self.seen = folder, []
+
+    def start(self, segment, place):
+        self.seen.append(len(there(self.folder)))
+
+
+def test_an_image_is_what_the_model_makes_of_its_prompt_alone(make):
+    made = make([CIRCLE], IMAGES)
+    (segment,) = plan_samples([CIRCLE], IMAGES).plan.segments
+    ursa = Ursa.from_pretrained("tiny", device="cpu")
+    codes = ursa.generate(
+        "a red circle over a green meadow",
+        num_frames=1,
+        num_inference_steps=2,
+        guidance_scale=3.0,
+        seed=segment.seed,
+    )
+    assert codes.shape == (1, 6, 8)
+    with Image.open(made.files[0], formats=["PNG"]) as image:
+        assert np.array_equal(np.asarray(image), ursa.decode(codes)[0])
+
+
+def test_samples_have_files_where_they_say_and_in_their_order(make, tmp_path):
+    samples = [
+        Sample(SQUARE.prompt, seed=3, path="00001/samples/0003.png"),
+        Sample(CIRCLE.prompt, path="00000/samples/0000.png"),
+        Sample(CIRCLE.prompt, seed=1, path="00000/samples/0001.png"),
+    ]
+    made = make(samples, IMAGES, out=tmp_path / "suite")
+    assert made.files == tuple(str(tmp_path / "suite" / sample.path) for sample in samples)
+    assert there(tmp_path / "suite") == sorted(sample.path for sample in samples)
+    assert made.hashes == tuple(file_sha256(Path(file)) for file in made.files)
+    assert len(set(made.hashes)) == 3
+
+
+def test_the_same_sample_is_made_once_and_written_to_all_of_its_places(make, tmp_path):
+    samples = [Sample(CIRCLE.prompt, path="a/circle.png"), Sample(CIRCLE.prompt, path="b/round.png")]
+    made = make(samples, IMAGES, out=tmp_path / "out")
+    assert made.generated_segments == 1
+    assert there(tmp_path / "out") == ["a/circle.png", "b/round.png"]
+    assert made.hashes[0] == made.hashes[1]
+
+
+def test_a_sample_is_the_same_alone_and_among_others(make, tmp_path):
+    alone = make([SQUARE], IMAGES, out=tmp_path / "alone")
+    among = make([CIRCLE, SQUARE], IMAGES, out=tmp_path / "among")
+    assert among.hashes[1] == alone.hashes[0]
+    assert (among.generated_segments, among.reused_segments) == (1, 1)
+
+
+def test_a_second_call_makes_nothing_and_writes_nothing(make):
+    first = make([CIRCLE, SQUARE], IMAGES)
+    written = [Path(file).stat().st_mtime_ns for file in first.files]
+
+    class Forbidden(InProcessExecutor):
+        def __enter__(self):
+            raise AssertionError("there is nothing to make")
+
+    again = make([CIRCLE, SQUARE], IMAGES, kind=Forbidden)
+    assert (again.generated_segments, again.hashes) == (0, first.hashes)
+    assert [Path(file).stat().st_mtime_ns for file in again.files] == written
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(file.read_bytes()[:-1])])
+def test_a_file_that_is_lost_or_damaged_is_written_anew_and_the_others_are_left(make, damage):
+    first = make([CIRCLE, SQUARE], IMAGES)
+    lost, whole = map(Path, first.files)
+    written = whole.stat().st_mtime_ns
+    damage(lost)
+    again = make([CIRCLE, SQUARE], IMAGES)
+    assert again.generated_segments == 0
+    assert file_sha256(lost) == first.hashes[0]
+    assert whole.stat().st_mtime_ns == written
+
+
+def test_frames_that_are_gone_are_decoded_again_only_for_files_that_lack(make, tmp_path):
+    first = make([CIRCLE, SQUARE], IMAGES)
+    for frames in (tmp_path / "run" / "media").iterdir():
+        frames.unlink()
+    Path(first.files[1]).unlink()
+    again = make([CIRCLE, SQUARE], IMAGES)
+    assert again.hashes == first.hashes
+    assert len(there(tmp_path / "run" / "media")) == 1
+
+
+def test_files_appear_while_others_are_still_being_made(make, tmp_path):
+    samples = list(seeds_of([CIRCLE], 6, 0))
+    watch = Watch(tmp_path / "out")
+    make(samples, IMAGES, watch, out=tmp_path / "out")
+    assert watch.seen[0] == 0
+    assert watch.seen[-1] >= 1
+
+
+def test_what_can_be_made_is_written_though_others_fail(make, tmp_path):
+    class Unlucky(InProcessExecutor):
+        def submit(self, request):
+            self.request, self.place = request, super().submit(request)
+            return self.place
+
+        def next_event(self, timeout_s):
+            if "circle" in self.request.segment.prompt:
+                self._running = self._worker = None
+                return self.place, Failed(self.request.segment.key, RuntimeError("out of memory"))
+            return super().next_event(timeout_s)
+
+    with pytest.raises(RenderError, match=r"a-red-circle-over-a-green-meadow-[0-9a-f]{10}-0 failed"):
+        make([CIRCLE, SQUARE], IMAGES, kind=Unlucky, out=tmp_path / "out")
+    (written,) = there(tmp_path / "out")
+    assert written.startswith("a-purple-square")
+
+
+def test_a_call_that_is_interrupted_goes_on_without_making_anything_again(make, tmp_path):
+    class Interrupting(Listener):
+        def __init__(self):
+            self.number = itertools.count(1)
+
+        def finish(self, segment, place, seconds):
+            if next(self.number) == 2:
+                raise KeyboardInterrupt
+
+    samples = list(seeds_of([CIRCLE], 3, 0))
+    with pytest.raises(KeyboardInterrupt):
+        make(samples, IMAGES, Interrupting())
+    made = make(samples, IMAGES)
+    assert (made.generated_segments, made.reused_segments) == (1, 2)
+    assert all(Path(file).exists() for file in made.files)
+
+
+def test_a_video_of_one_segment_has_as_many_frames_as_the_model_makes_at_once(make):
+    made = make([CIRCLE], VIDEOS)
+    found = probe(Path(made.files[0]))
+    assert (found.num_frames, found.width, found.height, found.fps) == (17, 64, 48, 12)
+
+
+def test_extending_adds_the_frames_of_a_segment_without_its_overlap(make):
+    made = make([CIRCLE], Settings("video", steps=2, extend=2))
+    assert made.generated_segments == 3
+    assert probe(Path(made.files[0])).num_frames == 17 + 2 * (17 - 5)
+
+
+def test_fsck_finds_a_damaged_result_and_a_second_call_mends_it(make, tmp_path):
+    made = make([CIRCLE], IMAGES)
+    assert list(examine(open_store(tmp_path / "run"))) == []
+    Path(made.files[0]).write_bytes(b"not a picture")
+    (finding,) = examine(open_store(tmp_path / "run"))
+    assert finding.file == f"samples/{Path(made.files[0]).name}"
+    assert finding.mended_by_render
+    make([CIRCLE], IMAGES)
+    assert list(examine(open_store(tmp_path / "run"))) == []
+
+
+def test_what_was_written_is_still_known_when_the_log_is_put_into_a_snapshot(make, tmp_path, monkeypatch):
+    made = make([CIRCLE, SQUARE], IMAGES)
+    monkeypatch.setattr("ursa_ray.ledger.run.COMPACT_AT", 1)
+    make([CIRCLE], IMAGES)
+    assert (tmp_path / "run" / "snap").exists()
+    assert set(made.hashes) == set(Run.open(tmp_path / "run").samples.values())

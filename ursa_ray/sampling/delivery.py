@@ -1,0 +1,125 @@
+"""From the committed segments of a shot to a file of its own, while others are still being made.
+
+A file is known to be whole by its hash, which the ledger has under the hash of the shot's own plan.
+"""
+
+import posixpath
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from ursa_ray import __version__
+from ursa_ray.files import file_sha256, sweep_beside
+from ursa_ray.interrupt import uninterrupted
+from ursa_ray.ledger import Commit, Run, Store
+from ursa_ray.listener import Listener
+from ursa_ray.media import H264, film_frames, read_mezzanine, write_film, write_still
+from ursa_ray.plan import Plan, PlannedShot, Segment
+from ursa_ray.schedule import Place
+
+# A PNG of 1024x1024 takes a third of a second of a core, and so do its frames to be read.
+NUM_WRITING = 4
+
+# Entries of the log take time to read; one that is lost with a killed process costs so many files, not segments.
+NOTE_EVERY = 32
+
+
+class Delivery(Listener):
+    """Writes the files of shots into `out` for as long as the context lasts; told of segments as a render's listener.
+
+    `paths` has those of every shot, relative to `out`. Only missing and damaged ones are written. What goes wrong with
+    files is raised at the end, when all others are written.
+    """
+
+    def __init__(self, plan: Plan, run: Run, out: Store, paths: Mapping[str, Sequence[str]]):
+        self._plan, self._run, self._out = plan, run, out
+        self._hashes = {shot.id: plan.of(shot).sha256 for shot in plan.shots}
+        lacking = {shot: [path for path in paths[shot] if not self._is_there(shot, path)] for shot in paths}
+        self._shots = {shot.id: shot for shot in plan.shots if lacking[shot.id]}
+        self._lacking = {shot: lacking[shot] for shot in self._shots}
+        self._writing: dict[Future[str], str] = {}
+        self._errors: list[BaseException] = []
+
+    @property
+    def spared(self) -> set[str]:
+        """Keys of the segments whose frames nobody needs: those of shots whose files are there."""
+        return {s.key for shot in self._plan.shots if shot.id not in self._shots for s in shot.segments}
+
+    def __enter__(self) -> Self:
+        framed = self._run.framed()
+        self._frameless = {name: {s.key for s in shot.segments} - framed for name, shot in self._shots.items()}
+        self._pool = ThreadPoolExecutor(NUM_WRITING, "delivery")
+        for name in [name for name, keys in self._frameless.items() if not keys]:
+            self._begin(name)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        is_interrupted = kind is not None and not issubclass(kind, Exception)
+        self._pool.shutdown(cancel_futures=is_interrupted)
+        self._note()
+        if kind is None and self._errors:
+            raise self._errors[0]
+
+    def finish(self, segment: Segment, place: Place, seconds: float) -> None:
+        keys = self._frameless.get(segment.shot)
+        if keys is not None:
+            keys.discard(segment.key)
+            if not keys:
+                self._begin(segment.shot)
+        if sum(future.done() for future in self._writing) >= NOTE_EVERY:
+            self._note()
+
+    def _begin(self, name: str) -> None:
+        del self._frameless[name]
+        self._writing[self._pool.submit(self._write, self._shots[name])] = name
+
+    def _write(self, shot: PlannedShot) -> str:
+        """In a thread of the pool: the files of a shot, and their hash."""
+        film, sha256 = self._plan.of(shot), ""
+        for path in self._lacking[shot.id]:
+            folder, name = posixpath.split(path)
+            with self._out.writing(folder) as local:
+                sweep_beside(local / name)
+                write_result(local / name, film, self._frames)
+                sha256 = file_sha256(local / name)
+        return sha256
+
+    def _frames(self, segment: Segment, start: int, stop: int) -> Iterator[np.ndarray]:
+        with self._run.mezzanine(segment.key) as path:
+            yield from read_mezzanine(path, start, stop)
+
+    def _note(self) -> None:
+        """Put into the ledger what was written since; in the thread of the render."""
+        done = [future for future in self._writing if future.done()]
+        files = {}
+        for future in done:
+            name = self._writing.pop(future)
+            if future.cancelled():
+                continue
+            if (error := future.exception()) is not None:
+                self._errors.append(error)
+            else:
+                files[self._hashes[name]] = future.result()
+        if files:
+            with uninterrupted():
+                self._run.commit(Commit("samples", self._plan.sha256, version=__version__, files=files))
+
+    def _is_there(self, shot: str, path: str) -> bool:
+        sha256 = self._run.samples.get(self._hashes[shot])
+        if sha256 is None or not self._out.exists(path):
+            return False
+        with self._out.reading(path) as file:
+            return file_sha256(file) == sha256
+
+
+def write_result(path: Path, film: Plan, read: Callable[[Segment, int, int], Iterator[np.ndarray]]) -> None:
+    """Publish a shot's frames: as PNG the only one, else as a film."""
+    frames = film_frames(film, read)
+    if path.suffix == ".png":
+        (frame,) = frames
+        write_still(path, frame)
+    else:
+        write_film(path, frames, film.num_frames, (film.width, film.height), film.fps, H264.with_crf(film.crf))

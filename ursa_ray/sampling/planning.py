@@ -1,0 +1,169 @@
+"""From samples to a checked plan: everything that can be found wrong before anything is written."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from os.path import relpath
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import ValidationError
+
+from ursa_ray.checkpoint import Checkpoint, open_checkpoint
+from ursa_ray.errors import CheckpointError, OptionError, StoryboardError
+from ursa_ray.media import asset_sha256
+from ursa_ray.plan import Plan
+from ursa_ray.prepare import prepare_with
+from ursa_ray.sampling.names import shot_name
+from ursa_ray.sampling.samples import MAX_SAMPLES, Sample, Settings
+from ursa_ray.storyboard import Storyboard
+from ursa_ray.storyboard.messages import explain, in_lines
+from ursa_ray.storyboard.source import KeyPath, Place, Source
+
+# What parts of the storyboard are called by those who never see one; of its shots, and of all else.
+SHOT_OPTIONS = {
+    "duration": "--duration",
+    "frames": "--extend",
+    "image": "--image",
+    "video": "--video",
+    "seed": "--seed",
+}
+OPTIONS = {
+    "model": "--model",
+    "video": "--size",
+    "motion": "--motion",
+    "steps": "--steps",
+    "guidance": "--guidance",
+    "negative_prompt": "--negative-prompt",
+    "crf": "--crf",
+}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Samples as shots.
+
+    Attributes:
+        shots: the shot of each sample, in their order; samples that ask for the same share one.
+        paths: where the file of each sample goes, in their order.
+    """
+
+    samples: tuple[Sample, ...]
+    checkpoint: Checkpoint
+    plan: Plan
+    shots: tuple[str, ...]
+    paths: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Asked(Source):
+    """A storyboard that nobody wrote: its prompts have lines in their file, or numbers; all else are options."""
+
+    file: str = field(default="", compare=False)
+
+    def where(self, path: KeyPath) -> str:
+        known, parts = (SHOT_OPTIONS, path[2:]) if path[:1] == ("shots",) else (OPTIONS, path)
+        option = next((known[part] for part in parts if part in known), None)
+        if option is not None:
+            return option
+        return f"{self.file}:{self.line(path)}" if self.file else f"prompt {self.line(path)}"
+
+
+def plan_samples(samples: Sequence[Sample], settings: Settings, prompts_file: str = "", fetch: bool = False) -> Planned:
+    """Plan samples; `prompts_file` is where their lines are, and with `fetch` a model is downloaded if need be.
+
+    Raises:
+        OptionError: there are none or too many, or two of them would be one file.
+        StoryboardError, AssetError, CheckpointError: as of a storyboard, with the line of the prompt or the option.
+    """
+    if not 1 <= len(samples) <= MAX_SAMPLES:
+        raise OptionError(f"{len(samples):,} samples are asked for, expected 1 to {MAX_SAMPLES:,} in one run.")
+    try:
+        checkpoint = open_checkpoint(settings.model, fetch=fetch)
+    except CheckpointError as error:
+        raise CheckpointError(f"--model: {error}") from error
+    hashes = _hashes(samples)
+    shots = tuple(shot_name(sample, hashes.get(sample.condition)) for sample in samples)
+    paths = tuple(s.path or f"{shot}{settings.suffix}" for s, shot in zip(samples, shots, strict=True))
+    _check_paths(paths, shots, settings.suffix)
+    first: dict[str, Sample] = {}
+    for shot, sample in zip(shots, samples, strict=True):
+        first.setdefault(shot, sample)
+    storyboard = _storyboard(first, settings, checkpoint, prompts_file)
+    assets = {shot: hashes[sample.condition] for shot, sample in first.items() if sample.condition is not None}
+    prepared = prepare_with(storyboard, checkpoint, assets)
+    return Planned(tuple(samples), checkpoint, prepared.plan, shots, paths, tuple(prepared.warnings))
+
+
+def _hashes(samples: Sequence[Sample]) -> dict[Path | None, str]:
+    """Of each image and clip, once: many samples may start from one."""
+    images = {sample.image for sample in samples}
+    paths = {sample.condition for sample in samples} - {None}
+    return {path: asset_sha256(path, "image" if path in images else "clip") for path in paths if path is not None}
+
+
+def _check_paths(paths: Sequence[str], shots: Sequence[str], suffix: str) -> None:
+    """Each file has a place of its own below where results go."""
+    taken: dict[PurePosixPath, str] = {}
+    for name, shot in zip(paths, shots, strict=True):
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or path.suffix != suffix or "\0" in name:
+            raise OptionError(f"path {name!r} of a sample: expected a relative path that ends in {suffix}.")
+        if taken.setdefault(path, shot) != shot:
+            raise OptionError(f"path {name!r} is given to two samples, expected another for each.")
+
+
+def _storyboard(
+    samples: Mapping[str, Sample], settings: Settings, checkpoint: Checkpoint, prompts_file: str
+) -> Storyboard:
+    raw: dict[str, Any] = {
+        "version": 1,
+        "model": settings.model,
+        "defaults": _given(settings, "motion", "steps", "guidance", "negative_prompt"),
+        "output": _given(settings, "crf"),
+        "shots": tuple(_shot(name, sample, settings, checkpoint) for name, sample in samples.items()),
+    }
+    if settings.size is not None:
+        raw["video"] = dict(zip(("width", "height"), settings.size, strict=True))
+    if settings.kind == "image":
+        raw["segment"] = {"frames": 1}
+    lines = [sample.line for sample in samples.values()]
+    source = Asked(prompts_file, places=dict(_places(raw, lines)))
+    try:
+        return Storyboard.model_validate(raw, context=source)
+    except ValidationError as error:
+        raise StoryboardError(in_lines(explain(error, source), source)) from None
+
+
+def _shot(name: str, sample: Sample, settings: Settings, checkpoint: Checkpoint) -> dict[str, Any]:
+    starts = {"image": sample.image, "video": sample.video}
+    if settings.duration is None:
+        length = {"frames": settings.num_frames(checkpoint, is_extended=sample.video is not None)}
+    else:
+        length = {"duration": settings.duration}
+    return {
+        "id": name,
+        "prompt": sample.prompt,
+        "seed": sample.seed,
+        **length,
+        **{key: relpath(path) for key, path in starts.items() if path is not None},
+    }
+
+
+def _given(settings: Settings, *names: str) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in names if getattr(settings, name) is not None}
+
+
+def _places(value: object, lines: Sequence[int], path: KeyPath = ()) -> Iterator[tuple[KeyPath, Place]]:
+    """Where each value comes from: those of a shot from the line of its prompt."""
+    line = lines[int(path[1])] if path[:1] == ("shots",) and len(path) > 1 else 1
+    match value:
+        case dict():
+            below = value.items()
+        case tuple():
+            below = enumerate(value)
+        case _:
+            below = ()
+    yield path, Place(line, None if below else str(value), value)
+    for key, each in below:
+        yield from _places(each, lines, (*path, key))
