@@ -104,7 +104,7 @@ class Replicas:
             num_threads=self.threads,
             dtype=self.dtype,
             attention=self.attention,
-            compile=self.compile,
+            compile=self.compile or None,
             preview_steps=tuple(self.preview or ()),
         )
 

@@ -7,6 +7,7 @@ asked for are computed, though their keys and values are those of all. Module na
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -120,7 +121,9 @@ class Block(nn.Module):
 def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """For sizes as they come, so anew for other ones."""
     # Else kernels are chosen by timing them, and two replicas on one kind of device may round differently.
-    options = {"deterministic": True} if "deterministic" in torch._inductor.list_options() else None
+    options: dict[str, Any] | None = (
+        {"deterministic": True} if "deterministic" in torch._inductor.list_options() else None
+    )
     return torch.compile(function, dynamic=False, options=options)
 
 
