@@ -10,7 +10,7 @@ import platform
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from socket import gethostname
@@ -19,10 +19,11 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from ursa_ray.checkpoint.config import TransformerConfig
 from ursa_ray.errors import CheckpointError, OutputError
 from ursa_ray.ledger import Steps, open_store, preview_name
 from ursa_ray.media import preview_webp, read_clip_tail, read_image, write_mezzanine
-from ursa_ray.model import Ursa
+from ursa_ray.model import Ursa, choose_backends, choose_device, choose_dtype
 from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
 
 # Decoded segments that are kept: a child mostly runs where its parent did.
@@ -76,6 +77,7 @@ class WorkerOptions:
         run: where the run is, the same on every machine: frames and steps are written there and assets read.
         device: "cuda", "cpu", or None for what there is.
         num_threads: of a replica on a CPU; other numbers round sums differently and so can give other codes.
+        dtype, attention, compile: as for `Ursa.from_pretrained`; None for the device's best.
         preview_steps: steps, counted from 1, in which a preview is written.
     """
 
@@ -84,7 +86,22 @@ class WorkerOptions:
     run: str
     device: str | None = None
     num_threads: int = 1
+    dtype: str | None = None
+    attention: str | None = None
+    compile: bool | None = None
     preview_steps: tuple[int, ...] = ()
+
+
+def require_device(options: WorkerOptions) -> None:
+    """Find out, before there is a model, whether one would compute here as it is asked to.
+
+    Raises:
+        OptionError: it would not.
+    """
+    device = choose_device(options.device)
+    choose_backends(
+        TransformerConfig(), device, choose_dtype(device, options.dtype), options.attention, compile=options.compile
+    )
 
 
 def generate_segment(
@@ -129,7 +146,13 @@ class Worker:
 
     def __init__(self, options: WorkerOptions):
         torch.set_num_threads(options.num_threads)
-        self.ursa = Ursa.from_pretrained(options.model, device=options.device)
+        self.ursa = Ursa.from_pretrained(
+            options.model,
+            device=options.device,
+            dtype=options.dtype,
+            attention=options.attention,
+            compile=options.compile,
+        )
         found = self.ursa.checkpoint.weights_sha256()
         if found != options.weights_sha256:
             raise CheckpointError(
@@ -140,19 +163,22 @@ class Worker:
         self._steps = Steps(self._store)
         self._num_threads = options.num_threads
         self._preview_steps = options.preview_steps
+        self._likely: list[torch.Tensor] = []  # codes of a preview that is not written yet
         self._frames: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._compiled: set[tuple[int, ...]] = set()
 
     def run(self, request: Request) -> Iterator[Step | Done]:
+        if request.codes is None and self.ursa.backends.compile:
+            self._compile_for(request.segment)
         started = perf_counter()
         segment = request.segment
         codes = request.codes
         if codes is None:
-            likely: list[torch.Tensor] = []
-            for done, latest in self._generate(request, likely.append):
+            for done, latest in self._generate(request):
                 codes = self._storable(latest)
                 if done < segment.steps and done % _save_every(segment.steps) == 0:
                     self._steps.save(segment.key, done, codes)
-                yield Step(segment.key, done, segment.steps, *self._preview(request, likely))
+                yield Step(segment.key, done, segment.steps, *self._preview(request))
         assert codes is not None, segment
         frames = self._decode(segment.key, codes)
         if len(frames) != segment.num_frames:
@@ -174,7 +200,8 @@ class Worker:
     def device_kind(self) -> str:
         """Devices of one kind give the same bits."""
         name = self._device_name() if self.ursa.device.type == "cuda" else _cpu_name()
-        return f"{name} (torch {torch.__version__}, {self.ursa.dtype}, {self._num_threads} threads)"
+        ursa = self.ursa
+        return f"{name} (torch {torch.__version__}, {ursa.dtype}, {ursa.backends}, {self._num_threads} threads)"
 
     def warm_up(self) -> str:
         """Make a known tiny segment; the hash of its codes and frames."""
@@ -191,22 +218,29 @@ class Worker:
         answer.update(self.ursa.decode(codes).tobytes())
         return answer.hexdigest()
 
-    def _generate(
-        self, request: Request, on_preview: Callable[[torch.Tensor], None]
-    ) -> Iterator[tuple[int, torch.Tensor]]:
+    def _compile_for(self, segment: Segment) -> None:
+        """Have sizes that are new compiled, for one branch and for two, before any time is taken."""
+        sizes = segment.height, segment.width, segment.num_frames, segment.max_prompt_length
+        if sizes not in self._compiled:
+            for guidance in (1.0, segment.guidance):
+                alone = replace(segment, guidance=guidance, steps=1)
+                list(generate_segment(self.ursa, alone, None))
+            self._compiled.add(sizes)
+
+    def _generate(self, request: Request) -> Iterator[tuple[int, torch.Tensor]]:
         """Steps done and codes, from where somebody has come with this segment."""
         saved = self._steps.latest(request.segment.key)
         reached = None if saved is None else (saved.num_done, torch.from_numpy(saved.codes.astype(np.int64)))
-        return generate_segment(
-            self.ursa, request.segment, self._condition(request), reached, self._preview_steps, on_preview
-        )
+        self._likely.clear()
+        previews = self._preview_steps, self._likely.append
+        return generate_segment(self.ursa, request.segment, self._condition(request), reached, *previews)
 
-    def _preview(self, request: Request, likely: list[torch.Tensor]) -> tuple[bool, str]:
+    def _preview(self, request: Request) -> tuple[bool, str]:
         """Write what the segment will likely be, if that is known now: whether there is a preview, or why not."""
-        if not likely:
+        if not self._likely:
             return False, ""
         try:
-            content = preview_webp(self.ursa.decode(likely.pop()), request.fps)
+            content = preview_webp(self.ursa.decode(self._likely.pop()), request.fps)
             self._store.put(preview_name(request.segment.key), content)
         except (OSError, RuntimeError, MemoryError) as error:  # torch: a full GPU is a RuntimeError
             return False, f"its preview could not be written ({error})"

@@ -46,6 +46,22 @@ def test_a_render_of_a_run_that_another_works_on_exits_with_7(bucket, tmp_path, 
     assert "another render works on this run (process " in err
 
 
+def test_images_in_a_bucket_are_found_again_and_a_damaged_one_is_written_anew(bucket, run_command):
+    command = ["image", "a red circle", "a blue square", "--steps", "2", "--device", "cpu", "--json"]
+    command += ["--run", f"{bucket}/x", "--out", f"{bucket}/suite"]
+    made = json.loads(run_command(*command)[1].splitlines()[-1])
+    store = open_store(f"{bucket}/suite")
+    assert [f"{bucket}/suite/{name}" for name in store.names("")] == [sample["file"] for sample in made["samples"]][
+        ::-1
+    ]
+    store.put(store.names("")[0], b"damaged")
+    again = json.loads(run_command(*command)[1].splitlines()[-1])
+    assert again == made | {"generated_segments": 0, "reused_segments": 2}
+    for sample in made["samples"]:
+        with store.reading(sample["file"].rpartition("/")[2]) as file:
+            assert file_sha256(file) == sample["sha256"]
+
+
 @pytest.mark.ray
 def test_replicas_of_a_cluster_work_on_the_same_bucket(bucket, tmp_path):
     plan = plan_of(tmp_path, TWO_CHAINS)

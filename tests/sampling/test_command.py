@@ -152,7 +152,7 @@ def test_a_command_that_is_killed_goes_on_where_it_was_and_makes_nothing_twice(s
 
 @pytest.mark.parametrize("command", ["image", "video"])
 def test_an_interrupted_command_says_how_to_go_on(run_command, monkeypatch, command):
-    def interrupt(*arguments):
+    def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ursa_ray.render.Director", interrupt)

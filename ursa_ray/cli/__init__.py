@@ -4,7 +4,7 @@ A command imports what it needs itself: `plan` answers before torch would be loa
 """
 
 # In the order of the help.
-from ursa_ray.cli import planning, rendering, singles, studio, jobs, runs, machine, tokens  # isort: skip
+from ursa_ray.cli import planning, rendering, singles, suites, studio, jobs, runs, machine, tokens  # isort: skip
 from ursa_ray.cli.app import EXIT_CODES, main
 from ursa_ray.interrupt import INTERRUPTED
 
@@ -19,5 +19,6 @@ __all__ = [
     "runs",
     "singles",
     "studio",
+    "suites",
     "tokens",
 ]

@@ -19,6 +19,22 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Dtype(StrEnum):
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+    FLOAT32 = "float32"
+
+
+class Attention(StrEnum):
+    """Those of `model.backends`, which takes torch to import."""
+
+    CUDNN = "cudnn"
+    FLASH = "flash"
+    EFFICIENT = "efficient"
+    ONEDNN = "onednn"
+    MATH = "math"
+
+
 class LogFormat(StrEnum):
     LINES = "lines"
     JSON = "json"
@@ -62,6 +78,33 @@ DeviceChoice = Annotated[
 ]
 Threads = Annotated[
     int, typer.Option(min=1, help="Threads of a replica on a CPU. Another number can give another film.")
+]
+DtypeChoice = Annotated[
+    Dtype | None,
+    typer.Option(
+        help="What a replica computes in. Another one gives another film.",
+        show_default="float16 on cuda, float32 on a CPU",
+    ),
+]
+AttentionChoice = Annotated[
+    Attention | None,
+    typer.Option(
+        help="Kernel of attention, and no other; math holds all scores, 72 GB for 49 frames of a released model.",
+        show_default="the fastest that works; see: ursa-ray doctor",
+    ),
+]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the transformer with torch.compile, which takes a compiler.")
+]
+PreviewSteps = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--preview",
+        metavar="STEP",
+        help="Write what each segment will likely be, as seen in this step, to previews/ in the run while it is "
+        "made. May be given several times.",
+        show_default=False,
+    ),
 ]
 InsecureCluster = Annotated[
     bool, typer.Option("--insecure-cluster", help="Render also on a remote Ray cluster that asks for no token.")

@@ -2,8 +2,10 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+MAX_WARNINGS = 5
 
 
 def say(text: str) -> None:
@@ -21,6 +23,12 @@ def note(words: str) -> None:
 def warn(warnings: Iterable[str]) -> None:
     for warning in warnings:
         _note("warning", warning)
+
+
+def few(warnings: Sequence[str]) -> list[str]:
+    """The first of them: more say the same of other prompts."""
+    rest = len(warnings) - MAX_WARNINGS
+    return [*warnings[:MAX_WARNINGS], *([f"and {rest} more"] if rest > 0 else [])]
 
 
 def complain(problem: str) -> None:

@@ -8,22 +8,14 @@ import typer
 
 from ursa_ray.cli.app import app
 from ursa_ray.cli.options import (
-    Accelerators,
-    Address,
     AsJson,
-    DeviceChoice,
-    InsecureCluster,
-    LeastReplicas,
     LogFormatChoice,
-    MostReplicas,
     Retake,
     StoryboardPath,
-    Threads,
-    require_preview_steps,
 )
 from ursa_ray.cli.output import say, say_json, warn
 from ursa_ray.cli.planning import with_takes_of
-from ursa_ray.cli.replicas import Replicas, log_for, metrics_of, require_lasting_in_a_job
+from ursa_ray.cli.replicas import Replicas, log_for, metrics_of, require_lasting_in_a_job, takes_replicas
 from ursa_ray.errors import LedgerError, OptionError
 
 if TYPE_CHECKING:
@@ -34,29 +26,16 @@ RUN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 @app.command()
+@takes_replicas
 def render(
     storyboard: StoryboardPath,
     run: Annotated[
         str | None,
         typer.Option(help="Folder or s3://bucket/prefix of the render.", show_default="renders/<storyboard's name>"),
     ] = None,
-    replicas: MostReplicas = None,
-    min_replicas: LeastReplicas = 0,
-    accelerator: Accelerators = None,
-    address: Address = None,
-    device: DeviceChoice = None,
-    threads: Threads = 1,
-    preview: Annotated[
-        list[int] | None,
-        typer.Option(
-            metavar="STEP",
-            help="Write what each segment will likely be, as seen in this step, to previews/ in the run while it is "
-            "made. May be given several times.",
-            show_default=False,
-        ),
-    ] = None,
     retake: Retake = None,
-    insecure_cluster: InsecureCluster = False,
+    *,
+    replicas: Replicas,
     log_format: LogFormatChoice = None,
     as_json: AsJson = False,
 ) -> None:
@@ -68,25 +47,14 @@ def render(
     from ursa_ray.render import render as make
     from ursa_ray.summary import render_summary
 
-    asked = Replicas(
-        replicas,
-        min_replicas,
-        tuple(accelerator or ()),
-        address,
-        device,
-        threads,
-        insecure_cluster,
-        tuple(preview or ()),
-    )
     url = run if run is not None else f"renders/{_run_name(storyboard)}"
     require_lasting_in_a_job(url)
     log = log_for(log_format, url)
     prepared = prepare(storyboard, fetch=True)
     found = Run.find(url)
     planned = with_takes_of(prepared.plan, found, retake)
-    require_preview_steps(preview or (), planned)
     warn(prepared.warnings)
-    executor = asked.executor(planned, url)
+    executor = replicas.executor(planned, url)
     check_weights(prepared.checkpoint)
     opened = found or Run.create(url)
     if not retake:

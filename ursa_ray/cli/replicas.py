@@ -1,10 +1,29 @@
 """What makes things: replicas as a command asks for them, and who is told how they get on."""
 
+import inspect
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
-from ursa_ray.cli.options import Device, LogFormat, require_lasting, require_limits
+from ursa_ray.cli.options import (
+    Accelerators,
+    Address,
+    AttentionChoice,
+    Compile,
+    DeviceChoice,
+    DtypeChoice,
+    InsecureCluster,
+    LeastReplicas,
+    LogFormat,
+    MostReplicas,
+    PreviewSteps,
+    Threads,
+    require_lasting,
+    require_limits,
+    require_preview_steps,
+)
 from ursa_ray.cli.output import write_notes_with
 from ursa_ray.errors import OptionError
 
@@ -14,6 +33,7 @@ if TYPE_CHECKING:
     from ursa_ray.json_log import JsonLog
     from ursa_ray.listener import Listener
     from ursa_ray.plan import Plan
+    from ursa_ray.work import WorkerOptions
 
 # Ray tells the driver of a job so.
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -21,40 +41,42 @@ IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 @dataclass(frozen=True)
 class Replicas:
-    """The options about them, by the names of the command line.
+    """The options about them; each field is one of the command line.
 
     Raises:
         OptionError: they contradict each other.
     """
 
-    most: int | None
-    least: int
-    accelerators: tuple[str, ...]
-    address: str | None
-    device: Device | None
-    threads: int
-    insecure: bool
-    preview_steps: tuple[int, ...] = ()
+    replicas: MostReplicas = None
+    min_replicas: LeastReplicas = 0
+    accelerator: Accelerators = None
+    address: Address = None
+    device: DeviceChoice = None
+    threads: Threads = 1
+    dtype: DtypeChoice = None
+    attention: AttentionChoice = None
+    compile: Compile = False
+    preview: PreviewSteps = None
+    insecure_cluster: InsecureCluster = False
 
     def __post_init__(self) -> None:
-        require_limits(self.least, self.most)
+        require_limits(self.min_replicas, self.replicas)
 
     def executor(self, plan: "Plan", run: str) -> "Executor":
-        """They, for a plan and the run that it is rendered in; one replica on this machine needs no cluster."""
+        """They, for a plan and the run that it is rendered in; one replica on this machine needs no cluster.
+
+        Raises:
+            OptionError: there can be none such, or none for this plan.
+        """
         import torch
 
         from ursa_ray.executor import InProcessExecutor
-        from ursa_ray.ledger import open_store
         from ursa_ray.schedule import Limits
-        from ursa_ray.work import WorkerOptions
 
-        device = None if self.device is None else self.device.value
-        worker = WorkerOptions(
-            plan.model, plan.weights_sha256, open_store(run).anywhere, device, self.threads, self.preview_steps
-        )
-        num_gpus = 0 if device == "cpu" else torch.cuda.device_count()
-        if self.address is None and max(self.most or num_gpus, self.least) <= 1:
-            if self.accelerators:
+        worker = self._worker(plan, run)
+        num_gpus = 0 if worker.device == "cpu" else torch.cuda.device_count()
+        if self.address is None and max(self.replicas or num_gpus, self.min_replicas) <= 1:
+            if self.accelerator:
                 raise OptionError(
                     "--accelerator chooses among the GPUs of a cluster. Give its --address, or leave it out."
                 )
@@ -65,8 +87,47 @@ class Replicas:
             keep_private()
         from ursa_ray.cluster.executor import RayExecutor, RayOptions
 
-        limits = Limits(self.least, self.most)
-        return RayExecutor(worker, RayOptions(limits, self.address, self.insecure, self.accelerators))
+        limits = Limits(self.min_replicas, self.replicas)
+        options = RayOptions(limits, self.address, self.insecure_cluster, tuple(self.accelerator or ()))
+        return RayExecutor(worker, options)
+
+    def _worker(self, plan: "Plan", run: str) -> "WorkerOptions":
+        from ursa_ray.ledger import open_store
+        from ursa_ray.work import WorkerOptions
+
+        require_preview_steps(self.preview or (), plan)
+        return WorkerOptions(
+            plan.model,
+            plan.weights_sha256,
+            open_store(run).anywhere,
+            device=self.device,
+            num_threads=self.threads,
+            dtype=self.dtype,
+            attention=self.attention,
+            compile=self.compile or None,
+            preview_steps=tuple(self.preview or ()),
+        )
+
+
+def takes_replicas(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `Replicas`, in the place of its parameter `replicas`, which takes them all."""
+    options = [
+        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
+        for each in fields(Replicas)
+    ]
+    own = inspect.signature(command).parameters
+
+    @wraps(command)
+    def called(**given: Any) -> None:
+        asked = Replicas(**{option.name: given.pop(option.name) for option in options})
+        command(**given, replicas=asked)
+
+    names = list(own)
+    place = names.index("replicas")
+    kept = [own[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in names]
+    signature = inspect.Signature([*kept[:place], *options, *kept[place + 1 :]])
+    called.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue] - where inspect looks first
+    return called
 
 
 def require_lasting_in_a_job(run: str) -> None:

@@ -10,26 +10,16 @@ import typer
 from ursa_ray.checkpoint.hub import TINY_NAME
 from ursa_ray.cli.app import app
 from ursa_ray.cli.options import (
-    Accelerators,
-    Address,
     AsJson,
-    DeviceChoice,
-    InsecureCluster,
-    LeastReplicas,
     LogFormatChoice,
-    MostReplicas,
-    Threads,
     parse_size,
 )
-from ursa_ray.cli.output import say, say_json, warn
-from ursa_ray.cli.replicas import Replicas, log_for, metrics_of, require_lasting_in_a_job
+from ursa_ray.cli.output import few, say, say_json, warn
+from ursa_ray.cli.replicas import Replicas, log_for, metrics_of, require_lasting_in_a_job, takes_replicas
 from ursa_ray.errors import OptionError
 
 if TYPE_CHECKING:
     from ursa_ray.sampling import Sample, Settings
-
-# More of them say the same of other prompts.
-MAX_WARNINGS = 5
 
 Prompts = Annotated[list[str] | None, typer.Argument(metavar="PROMPT...", help="What to make.", show_default=False)]
 PromptsFile = Annotated[
@@ -86,6 +76,7 @@ class Asked:
 
 
 @app.command()
+@takes_replicas
 def image(
     prompts: Prompts = None,
     prompts_file: PromptsFile = None,
@@ -98,13 +89,8 @@ def image(
     negative_prompt: NegativePrompt = None,
     out: Out = None,
     run: RunChoice = None,
-    replicas: MostReplicas = None,
-    min_replicas: LeastReplicas = 0,
-    accelerator: Accelerators = None,
-    address: Address = None,
-    device: DeviceChoice = None,
-    threads: Threads = 1,
-    insecure_cluster: InsecureCluster = False,
+    *,
+    replicas: Replicas,
     log_format: LogFormatChoice = None,
     as_json: AsJson = False,
 ) -> None:
@@ -121,13 +107,14 @@ def image(
             negative_prompt=negative_prompt,
         ),
         Asked(prompts, prompts_file, number, seed, out, run),
-        Replicas(replicas, min_replicas, tuple(accelerator or ()), address, device, threads, insecure_cluster),
+        replicas,
         log_format,
         as_json,
     )
 
 
 @app.command()
+@takes_replicas
 def video(
     prompts: Prompts = None,
     prompts_file: PromptsFile = None,
@@ -160,13 +147,8 @@ def video(
     crf: Annotated[int | None, typer.Option(min=0, max=51, help="Quality, 0 is best.", show_default="18")] = None,
     out: Out = None,
     run: RunChoice = None,
-    replicas: MostReplicas = None,
-    min_replicas: LeastReplicas = 0,
-    accelerator: Accelerators = None,
-    address: Address = None,
-    device: DeviceChoice = None,
-    threads: Threads = 1,
-    insecure_cluster: InsecureCluster = False,
+    *,
+    replicas: Replicas,
     log_format: LogFormatChoice = None,
     as_json: AsJson = False,
 ) -> None:
@@ -190,7 +172,7 @@ def video(
             crf,
         ),
         Asked(prompts, prompts_file, number, seed, out, run, image, clip),
-        Replicas(replicas, min_replicas, tuple(accelerator or ()), address, device, threads, insecure_cluster),
+        replicas,
         log_format,
         as_json,
     )
@@ -213,7 +195,7 @@ def _make(settings: "Settings", asked: Asked, replicas: Replicas, log_format: Lo
         "" if asked.file is None else str(asked.file),
         fetch=True,
     )
-    warn(_few(planned.warnings))
+    warn(few(planned.warnings))
     executor = replicas.executor(planned.plan, url)
     check_weights(planned.checkpoint)
     if asked.out is not None:
@@ -247,8 +229,3 @@ def _run_name(samples: "Sequence[Sample]", settings: "Settings", file: Path | No
     from ursa_ray.sampling import run_name
 
     return run_name([sample.prompt for sample in samples], settings, None if file is None else file.stem)
-
-
-def _few(warnings: Sequence[str]) -> list[str]:
-    rest = len(warnings) - MAX_WARNINGS
-    return [*warnings[:MAX_WARNINGS], *([f"and {rest} more"] if rest > 0 else [])]

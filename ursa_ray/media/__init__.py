@@ -16,7 +16,7 @@ from ursa_ray.media.frames import exactly, frames_sha256, resized
 from ursa_ray.media.mezzanine import read_mezzanine, write_mezzanine
 from ursa_ray.media.probe import VideoInfo, probe
 from ursa_ray.media.retime import nearest_frames, num_retimed
-from ursa_ray.media.stills import preview_webp, write_contact_sheet, write_still
+from ursa_ray.media.stills import preview_webp, read_note, write_contact_sheet, write_grid, write_still
 
 __all__ = [
     "CODECS",
@@ -42,10 +42,12 @@ __all__ = [
     "read_clip_tail",
     "read_image",
     "read_mezzanine",
+    "read_note",
     "require_encoder",
     "resized",
     "write_contact_sheet",
     "write_film",
+    "write_grid",
     "write_mezzanine",
     "write_still",
 ]

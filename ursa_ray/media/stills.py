@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from ursa_ray.errors import MediaError
 from ursa_ray.files import published
@@ -18,6 +19,7 @@ THUMBNAIL_PX = 320
 PREVIEW_HEIGHT_PX = 160
 MARGIN_PX = 12
 FONT_PX, LABEL_GAP_PX, LABEL_HEIGHT_PX = 13, 4, 20
+NOTE = "ursa-ray"
 BACKGROUND, INK = "#161616", "#d8d8d8"
 
 Font = ImageFont.ImageFont | ImageFont.FreeTypeFont  # Pillow's own, without or with FreeType
@@ -91,6 +93,31 @@ def thumbnail(frame: np.ndarray) -> Image.Image:
     return image
 
 
-def publish_png(path: Path, image: Image.Image) -> None:
+def write_grid(path: Path, pictures: Sequence[Path], columns: int, note: str) -> None:
+    """Publish pictures of one size as one PNG, row by row, with a note in it that `read_note` gives back."""
+    images = [Image.open(each) for each in pictures]
+    width, height = images[0].size
+    grid = Image.new("RGB", (columns * width, math.ceil(len(images) / columns) * height))
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        with image:
+            grid.paste(image, (column * width, row * height))
+    publish_png(path, grid, note)
+
+
+def read_note(path: Path) -> str | None:
+    """The note of a PNG that is whole; None if it is damaged or has none."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            image.load()
+            return image.info.get(NOTE)
+    except (OSError, SyntaxError):  # Pillow's word for a damaged PNG
+        return None
+
+
+def publish_png(path: Path, image: Image.Image, note: str = "") -> None:
+    notes = PngInfo()
+    if note:
+        notes.add_text(NOTE, note)
     with published(path) as aside:
-        image.save(aside, format="PNG")
+        image.save(aside, format="PNG", pnginfo=notes)

@@ -17,6 +17,7 @@ from ursa_ray.sampling.names import run_name
 from ursa_ray.sampling.planning import Planned, plan_samples
 from ursa_ray.sampling.prompts import Prompt, read_prompts
 from ursa_ray.sampling.samples import Sample, Settings, seeds_of
+from ursa_ray.sampling.suite import sample_suite, samples_of, suite_summary
 
 __all__ = [
     "Made",
@@ -29,5 +30,8 @@ __all__ = [
     "plan_samples",
     "read_prompts",
     "run_name",
+    "sample_suite",
+    "samples_of",
     "seeds_of",
+    "suite_summary",
 ]

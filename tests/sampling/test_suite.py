@@ -1,0 +1,123 @@
+"""Suites sampled with the built-in model, and read as the benchmarks' scorers read them."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.suites import files
+from ursa_ray.executor import InProcessExecutor
+from ursa_ray.files import file_sha256
+from ursa_ray.ledger import Run
+from ursa_ray.media import probe
+from ursa_ray.sampling import Settings, plan_samples, sample_suite, samples_of
+from ursa_ray.suites import read_dpg, read_geneval, read_vbench, read_vbench_i2v
+from ursa_ray.work import WorkerOptions
+
+STEPS = 2
+SEED = 1337
+
+
+@pytest.fixture
+def sample(tmp_path):
+    """Sample a suite into `out` of a test."""
+
+    def sample(suite):
+        planned = plan_samples(samples_of(suite, SEED), Settings(suite.kind, steps=STEPS))
+        run = Run.create(tmp_path / "run")
+        options = WorkerOptions(planned.plan.model, planned.plan.weights_sha256, run.store.anywhere, device="cpu")
+        return sample_suite(suite, planned, run, InProcessExecutor(options), str(tmp_path / "out"))
+
+    return sample
+
+
+def tree(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def read_as_geneval(folder):
+    """(prompt, image) as `evaluation/evaluate_images.py` of GenEval finds them."""
+    for name in os.listdir(folder):
+        if not (folder / name).is_dir() or not name.isdigit():
+            continue
+        with open(folder / name / "metadata.jsonl") as file:
+            metadata = json.load(file)
+        for image in os.listdir(folder / name / "samples"):
+            if re.match(r"\d+\.png", image):
+                yield metadata["prompt"], folder / name / "samples" / image
+
+
+def read_as_vbench(folder, info):
+    """Prompt to clips, as `build_full_info_json` of VBench finds them."""
+    names = os.listdir(folder)
+    postfix = Path(names[0]).suffix
+    for entry in info:
+        wanted = [f"{entry['prompt_en']}-{number}{postfix}" for number in range(5)]
+        yield entry["prompt_en"], [folder / name for name in wanted if name in names]
+
+
+def test_genevals_scorer_finds_four_different_images_of_every_prompt(sample, tmp_path):
+    sample(read_geneval(files.geneval(tmp_path)))
+    found = list(read_as_geneval(tmp_path / "out"))
+    assert sorted(prompt for prompt, _ in found) == ["a photo of a bench"] * 4 + ["a photo of two cats"] * 4
+    assert len({file_sha256(path) for _, path in found}) == 8
+    assert len(tree(tmp_path / "out")) == 8 + 2
+
+
+def test_dpgs_scorer_finds_four_samples_in_each_quarter_of_one_image(sample, tmp_path):
+    suite = read_dpg(files.dpg(tmp_path))
+    made = sample(suite)
+    assert tree(tmp_path / "out") == ["7.png", "vrd6.png"]
+    parts = [np.asarray(Image.open(file, formats=["PNG"])) for file in made.files]
+    height, width, _ = parts[0].shape
+    for name, quarters in (("7", parts[:4]), ("vrd6", parts[4:])):
+        grid = np.asarray(Image.open(tmp_path / "out" / f"{name}.png"))
+        assert grid.shape == (2 * height, 2 * width, 3)
+        assert np.array_equal(grid[:height, :width], quarters[0])
+        assert np.array_equal(grid[:height, width:], quarters[1])
+        assert np.array_equal(grid[height:, :width], quarters[2])
+        assert np.array_equal(grid[height:, width:], quarters[3])
+
+
+def test_vbenchs_scorer_finds_every_clip_by_its_prompt(sample, tmp_path):
+    sample(read_vbench(files.vbench(tmp_path), num_samples=2))
+    found = dict(read_as_vbench(tmp_path / "out", files.VBENCH))
+    assert {prompt: len(clips) for prompt, clips in found.items()} == {
+        "In a still frame, a stop sign": 2,
+        "a red bicycle": 2,
+        "Ukiyo": 2,
+    }
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".mp4"}
+    info = probe(found["Ukiyo"][0])
+    assert (info.width, info.height) == (64, 48)
+
+
+def test_clips_of_image_to_video_begin_with_the_suites_image(sample, tmp_path):
+    Image.fromarray(np.full((48, 64, 3), 200, np.uint8)).save(tmp_path / "a beach.jpg")
+    suite = read_vbench_i2v(files.vbench_i2v(tmp_path), tmp_path, num_samples=1)
+    sample(suite)
+    assert tree(tmp_path / "out") == ["a beach, camera pans left-0.mp4", "a beach-0.mp4"]
+    plan = plan_samples(samples_of(suite, SEED), Settings("video", steps=STEPS)).plan
+    assert {segment.condition.sha256 for segment in plan.segments} == {file_sha256(tmp_path / "a beach.jpg")}
+
+
+def test_sampling_again_makes_only_what_is_missing_or_damaged(sample, tmp_path):
+    suite = read_dpg(files.dpg(tmp_path))
+    sample(suite)
+    first, second = tmp_path / "out" / "7.png", tmp_path / "out" / "vrd6.png"
+    before, written_ns = first.read_bytes(), second.stat().st_mtime_ns
+    first.write_bytes(before[: len(before) // 2])
+    made = sample(suite)
+    assert made.generated_segments == 0
+    assert first.read_bytes() == before
+    assert second.stat().st_mtime_ns == written_ns
+
+
+def test_no_two_samples_of_a_suite_share_a_seed(tmp_path):
+    for suite in (read_geneval(files.geneval(tmp_path)), read_dpg(files.dpg(tmp_path))):
+        seeds = [sample.seed for sample in samples_of(suite, SEED)]
+        assert seeds == list(range(SEED, SEED + suite.num_samples))

@@ -1,0 +1,96 @@
+import json
+
+import pytest
+
+from tests.suites import files
+from ursa_ray.errors import OptionError
+from ursa_ray.suites import read_dpg, read_geneval
+
+
+def test_geneval_wants_four_images_of_each_prompt_in_a_numbered_folder(tmp_path):
+    suite = read_geneval(files.geneval(tmp_path))
+    assert [result.path for result in suite.results] == [
+        *(f"00000/samples/0000{sample}.png" for sample in range(4)),
+        *(f"00001/samples/0000{sample}.png" for sample in range(4)),
+    ]
+    assert {result.prompt for result in suite.results[4:]} == {"a photo of two cats"}
+
+
+def test_geneval_keeps_each_prompts_line_beside_its_images(tmp_path):
+    suite = read_geneval(files.geneval(tmp_path))
+    assert {path: json.loads(text) for path, text in suite.notes.items()} == {
+        "00000/metadata.jsonl": files.GENEVAL[0],
+        "00001/metadata.jsonl": files.GENEVAL[1],
+    }
+
+
+def test_rewritten_geneval_prompts_go_by_their_id(tmp_path):
+    suite = read_geneval(files.geneval(tmp_path), files.geneval_rewritten(tmp_path), num_samples=1)
+    assert [result.prompt for result in suite.results] == ["a bench at length", "two cats at length"]
+    assert json.loads(suite.notes["00001/metadata.jsonl"])["prompt"] == "a photo of two cats"
+
+
+def test_dpg_wants_one_grid_of_four_samples_named_as_the_prompts_file(tmp_path):
+    suite = read_dpg(files.dpg(tmp_path))
+    assert [(result.path, result.prompt, result.numbers) for result in suite.results] == [
+        ("7.png", "five pairs of shoes", (0, 1, 2, 3)),
+        ("vrd6.png", "a figure at the corner", (4, 5, 6, 7)),
+    ]
+
+
+def test_dpg_prompts_may_be_the_published_list(tmp_path):
+    path = tmp_path / "prompts.json"
+    path.write_text(json.dumps([{"id": "111", "prompt": "shoes"}]))
+    assert [result.path for result in read_dpg(path).results] == ["111.png"]
+
+
+def test_every_sample_of_a_suite_has_a_number_of_its_own(tmp_path):
+    for suite in (read_geneval(files.geneval(tmp_path)), read_dpg(files.dpg(tmp_path))):
+        numbers = [number for result in suite.results for number in result.numbers]
+        assert sorted(set(numbers)) == list(range(suite.num_samples))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "has no prompts"),
+        ("\n\n", "has no prompts"),
+        ('{"tag": "counting"}', ":1: prompt is None, expected a text"),
+        ('{"tag": "t", "prompt": "p"}\n{', ":2: Expecting property name"),
+        ('{"tag": "t", "prompt": 3}', ":1: prompt is 3, expected a text"),
+        ("[1]", "expected an object with tag, prompt"),
+    ],
+)
+def test_a_geneval_file_that_is_none_is_refused_with_its_line(tmp_path, text, says):
+    path = tmp_path / "evaluation_metadata.jsonl"
+    path.write_text(text)
+    with pytest.raises(OptionError, match=r"evaluation_metadata\.jsonl") as refused:
+        read_geneval(path)
+    assert says in str(refused.value)
+
+
+def test_a_missing_or_binary_file_of_prompts_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="No such file"):
+        read_geneval(tmp_path / "nothing.jsonl")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(OptionError, match="not UTF-8"):
+        read_dpg(tmp_path / "binary")
+
+
+def test_rewritten_prompts_that_lack_one_are_refused(tmp_path):
+    (tmp_path / "few.json").write_text(json.dumps([{"id": 0, "dense_prompt": "a bench at length"}]))
+    with pytest.raises(OptionError, match="has no entry with id 1, expected 0 to 1"):
+        read_geneval(files.geneval(tmp_path), tmp_path / "few.json")
+
+
+@pytest.mark.parametrize("name", ["../escape", "a/b", "", "."])
+def test_an_id_that_would_leave_the_folder_is_refused(tmp_path, name):
+    path = tmp_path / "prompts.json"
+    path.write_text(json.dumps([{"id": name, "prompt": "shoes"}]))
+    with pytest.raises(OptionError, match=r"entry 0: .* cannot name a file"):
+        read_dpg(path)
+
+
+def test_an_empty_folder_of_dpg_prompts_is_refused(tmp_path):
+    with pytest.raises(OptionError, match=r"has no \.txt files"):
+        read_dpg(tmp_path)

@@ -1,0 +1,86 @@
+import json
+
+import pytest
+
+from tests.suites import files
+from ursa_ray.errors import OptionError
+from ursa_ray.suites import read_vbench, read_vbench_i2v
+
+
+def test_vbench_clips_are_named_by_prompt_and_number_in_one_folder(tmp_path):
+    suite = read_vbench(files.vbench(tmp_path), dimensions=["color"])
+    assert [result.path for result in suite.results] == [f"a red bicycle-{sample}.mp4" for sample in range(5)]
+
+
+def test_flicker_has_25_clips_since_its_filter_takes_those_that_stand_still(tmp_path):
+    suite = read_vbench(files.vbench(tmp_path), dimensions=["temporal_flickering"])
+    assert [result.path for result in suite.results] == [f"In a still frame, a stop sign-{i}.mp4" for i in range(25)]
+
+
+def test_a_prompt_that_is_there_twice_is_sampled_once(tmp_path):
+    suite = read_vbench(files.vbench(tmp_path))
+    paths = [result.path for result in suite.results]
+    assert len(paths) == len(set(paths)) == 25 + 5 + 5
+    assert [result.numbers for result in suite.results] == [(number,) for number in range(35)]
+
+
+def test_rewritten_vbench_prompts_go_by_line_and_names_stay_short(tmp_path):
+    short, long = tmp_path / "all_dimension.txt", tmp_path / "all_dimension_longer.txt"
+    short.write_text("a red bicycle\na cat\n")
+    long.write_text("A vibrant red bicycle stands alone.\nA cat at length.")
+    suite = read_vbench(short, long, num_samples=1)
+    assert [(result.path, result.prompt) for result in suite.results] == [
+        ("a red bicycle-0.mp4", "A vibrant red bicycle stands alone."),
+        ("a cat-0.mp4", "A cat at length."),
+    ]
+
+
+def test_image_to_video_begins_with_the_suites_image(tmp_path):
+    (tmp_path / "a beach.jpg").touch()
+    suite = read_vbench_i2v(files.vbench_i2v(tmp_path), tmp_path, num_samples=1)
+    assert [(result.path, result.image) for result in suite.results] == [
+        ("a beach-0.mp4", tmp_path / "a beach.jpg"),
+        ("a beach, camera pans left-0.mp4", tmp_path / "a beach.jpg"),
+    ]
+
+
+def test_missing_images_are_told_before_anything_is_sampled(tmp_path):
+    with pytest.raises(OptionError, match=r"a beach\.jpg: there is no such image; 2 are missing"):
+        read_vbench_i2v(files.vbench_i2v(tmp_path), tmp_path)
+
+
+def test_an_unknown_dimension_is_told_with_those_there_are(tmp_path):
+    with pytest.raises(
+        OptionError, match=r"no dimension 'colour'\. It has: appearance_style, color, temporal_flickering"
+    ):
+        read_vbench(files.vbench(tmp_path), dimensions=["color", "colour"])
+
+
+def test_dimensions_need_the_file_that_tells_them(tmp_path):
+    (tmp_path / "all_dimension.txt").write_text("a cat\n")
+    with pytest.raises(OptionError, match=r"Give VBench_full_info\.json"):
+        read_vbench(tmp_path / "all_dimension.txt", dimensions=["color"])
+
+
+def test_rewritten_prompts_of_another_number_are_refused(tmp_path):
+    (tmp_path / "short.txt").write_text("a\nb\n")
+    (tmp_path / "long.txt").write_text("A\n")
+    with pytest.raises(OptionError, match="has 1 prompts, expected the 2 of"):
+        read_vbench(tmp_path / "short.txt", tmp_path / "long.txt")
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", '{"prompt_en": "a"}', "[{]", '[{"prompt_en": "a/b", "dimension": []}]', "[3]"]
+)
+def test_a_file_that_is_no_suite_is_refused(tmp_path, content):
+    path = tmp_path / "VBench_full_info.json"
+    path.write_text(content)
+    with pytest.raises(OptionError, match=r"VBench_full_info\.json"):
+        read_vbench(path)
+
+
+def test_image_names_cannot_leave_their_folder(tmp_path):
+    path = tmp_path / "vbench2_i2v_full_info.json"
+    path.write_text(json.dumps([{"prompt_en": "a", "dimension": [], "image_name": "../../etc/passwd"}]))
+    with pytest.raises(OptionError, match="cannot name a file"):
+        read_vbench_i2v(path, tmp_path)

@@ -1,0 +1,95 @@
+"""`ursa-ray evaluate` as users meet it: what the scorer is given, what is told of it, what is refused."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.suites import files
+from ursa_ray.checkpoint.released import RELEASED
+from ursa_ray.ledger import Run
+from ursa_ray.suites.images import IMAGES
+from ursa_ray.suites.videos import VIDEOS
+
+FAST = ("--model", "tiny", "--steps", "2", "--device", "cpu")
+JOB = Path(__file__).parents[1] / "jobs" / "evaluate.py"
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_suite_is_sampled_with_what_it_was_sampled_with_beside_it(run_command, tmp_path):
+    prompts = files.geneval(tmp_path)
+    code, out, _ = run_command("evaluate", "geneval", "--prompts", prompts, "--out", "out", "-n", "2", *FAST, "--json")
+    assert code == 0
+    summary = json.loads(out.splitlines()[-1])
+    assert summary == json.loads(Path("out-run/evaluation.json").read_text())
+    assert (summary["num_prompts"], summary["num_samples"], summary["num_files"]) == (2, 4, 4)
+    assert (summary["settings"]["steps"], summary["settings"]["guidance"], summary["first_seed"]) == (2, 7.0, 1337)
+    assert sorted(str(path) for path in Path("out").rglob("*.*")) == [
+        "out/00000/metadata.jsonl",
+        "out/00000/samples/00000.png",
+        "out/00000/samples/00001.png",
+        "out/00001/metadata.jsonl",
+        "out/00001/samples/00000.png",
+        "out/00001/samples/00001.png",
+    ]
+
+
+def test_clips_are_asked_for_with_the_published_motion_and_negative_prompt(run_command, tmp_path):
+    prompts = files.vbench(tmp_path)
+    options = ("--dimension", "color", "-n", "1", *FAST)
+    assert run_command("evaluate", "vbench", "--prompts", prompts, "--out", "out", *options)[0] == 0
+    plan = Run.open("out-run").plan()
+    assert plan is not None
+    (segment,) = plan.segments
+    assert segment.prompt == "motion=9.0, a red bicycle"
+    assert segment.negative_prompt == (
+        "worst quality, low quality, inconsistent motion, static, still, blurry, jittery, distorted, ugly"
+    )
+    assert (segment.guidance, segment.num_frames) == (7.0, plan.num_frames)
+    assert [path.name for path in Path("out").iterdir()] == ["a red bicycle-0.mp4"]
+
+
+def test_a_suite_goes_on_where_it_was_stopped_and_may_grow(run_command, tmp_path):
+    command = ("evaluate", "geneval", "--prompts", files.geneval(tmp_path), "--out", "out", *FAST, "--json")
+    run_command(*command, "-n", "1")
+    again = json.loads(run_command(*command, "-n", "1")[1].splitlines()[-1])
+    assert (again["generated_segments"], again["reused_segments"]) == (0, 2)
+
+
+def test_a_job_samples_a_suite(tmp_path):
+    prompts = files.dpg(tmp_path)
+    arguments = ["dpg", "--prompts", str(prompts), "--out", str(tmp_path / "out"), *FAST]
+    subprocess.run([sys.executable, str(JOB), *arguments], check=True, capture_output=True)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["7.png", "vrd6.png"]
+
+
+def test_the_released_models_sample_as_the_published_figures_were_made():
+    # docs/evaluation.md of the published repository, 2025-11-18
+    image, video = RELEASED[IMAGES.model].defaults, RELEASED[VIDEOS.model].defaults
+    assert (image["width"], image["height"], image["steps"], IMAGES.num_samples) == (1024, 1024, 25, 4)
+    assert (video["width"], video["height"], video["steps"], VIDEOS.num_samples) == (512, 320, 50, 5)
+    assert (IMAGES.guidance, VIDEOS.guidance, VIDEOS.motion) == (7.0, 7.0, 9.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("dpg", "-n", "3"), "--number is nothing of dpg; it is an option of geneval, vbench, vbench-i2v"),
+        (("geneval", "--dimension", "color"), "--dimension is nothing of geneval"),
+        (("geneval", "--motion", "5"), "--motion is nothing of geneval"),
+        (("vbench-i2v",), "--images is missing"),
+    ],
+)
+def test_options_that_a_suite_has_not_are_refused(run_command, tmp_path, arguments, says):
+    prompts = files.geneval(tmp_path)
+    code, _, said = run_command("evaluate", *arguments, "--prompts", prompts, "--out", "out", *FAST)
+    assert code == 2
+    assert says in said
+    assert not Path("out").exists()
+    assert not Path("out-run").exists()
