@@ -66,9 +66,9 @@ class Replicas:
         return RayExecutor(worker, RayOptions(limits, self.address, self.insecure, self.accelerators))
 
 
-def require_lasting_in_a_job(run: str) -> None:
+def require_lasting_in_a_job(place: str, option: str = "--run") -> None:
     if IN_A_JOB in os.environ:
-        require_lasting(run)
+        require_lasting(place, option)
 
 
 def log_for(log_format: LogFormat | None, run: str) -> "Bars | Lines | JsonLog":
