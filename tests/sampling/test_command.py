@@ -230,6 +230,10 @@ BAD = {
     ),
     "an image model without a size": (["image", "x", "--model", "MODEL"], "--size: width and height are missing"),
     "a video of an image model": (["video", "x", "--model", "MODEL"], "makes images only"),
+    "a video of a released image model": (
+        ["video", "x", "--model", "BAAI/URSA-1.7B-IBQ1024"],
+        "--model: BAAI/URSA-1.7B-IBQ1024 makes images only, expected a video model",
+    ),
     "no model": (["image", "x", "--model", "./nowhere"], "--model: model './nowhere': there is no folder nowhere"),
     "a duration without a unit": (
         ["video", "x", "--duration", "4"],
