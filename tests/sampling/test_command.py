@@ -150,6 +150,16 @@ def test_a_command_that_is_killed_goes_on_where_it_was_and_makes_nothing_twice(s
     assert len(Run.open(tmp_path / "run").segments) == 6
 
 
+@pytest.mark.parametrize("places", [("--run", "work"), ("--run", "/shared/work", "--out", "mine"), ()])
+def test_a_job_refuses_places_that_are_gone_with_it(run_command, monkeypatch, tmp_path, places):
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    code, _, err = run_command("image", MEADOW, *FAST, *places)
+    assert code == 2
+    assert f"{places[-2] if places else '--run'} is '" in err
+    assert "a job's own folder is gone with it" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", ["image", "video"])
 def test_an_interrupted_command_says_how_to_go_on(run_command, monkeypatch, command):
     def interrupt(*arguments, **options):
@@ -220,6 +230,10 @@ BAD = {
     ),
     "an image model without a size": (["image", "x", "--model", "MODEL"], "--size: width and height are missing"),
     "a video of an image model": (["video", "x", "--model", "MODEL"], "makes images only"),
+    "a video of a released image model": (
+        ["video", "x", "--model", "BAAI/URSA-1.7B-IBQ1024"],
+        "--model: BAAI/URSA-1.7B-IBQ1024 makes images only, expected a video model",
+    ),
     "no model": (["image", "x", "--model", "./nowhere"], "--model: model './nowhere': there is no folder nowhere"),
     "a duration without a unit": (
         ["video", "x", "--duration", "4"],

@@ -129,16 +129,16 @@ def require_preview_steps(steps: Sequence[int], plan: "Plan") -> None:
                 )
 
 
-def require_lasting(run: str | None) -> None:
-    """Refuse a run that would lie in the folder of a job, which is gone with it.
+def require_lasting(place: str | None, option: str = "--run") -> None:
+    """Refuse a run, or what else an option asks to keep, that would lie in the folder of a job, which is gone with it.
 
     Raises:
         OptionError: it is neither an absolute path nor in a bucket.
     """
-    if run is None or not (re.match("s3://[^/]", run) or Path(run).is_absolute()):
+    if place is None or not (re.match("s3://[^/]", place) or Path(place).is_absolute()):
         raise OptionError(
-            f"--run is {'missing' if run is None else repr(run)}, and a job's own folder is gone with it. Give a "
-            "folder that all nodes share, by its absolute path, or s3://bucket/prefix."
+            f"{option} is {'missing' if place is None else repr(place)}, and a job's own folder is gone with it. Give "
+            "a folder that all nodes share, by its absolute path, or s3://bucket/prefix."
         )
 
 

@@ -130,9 +130,9 @@ def takes_replicas(command: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
-def require_lasting_in_a_job(run: str) -> None:
+def require_lasting_in_a_job(place: str, option: str = "--run") -> None:
     if IN_A_JOB in os.environ:
-        require_lasting(run)
+        require_lasting(place, option)
 
 
 def log_for(log_format: LogFormat | None, run: str) -> "Bars | Lines | JsonLog":

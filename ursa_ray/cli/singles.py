@@ -188,6 +188,8 @@ def _make(settings: "Settings", asked: Asked, replicas: Replicas, log_format: Lo
     samples = _samples(asked)
     url = asked.run if asked.run is not None else f"renders/{_run_name(samples, settings, asked.file)}"
     require_lasting_in_a_job(url)
+    if asked.out is not None:
+        require_lasting_in_a_job(asked.out, "--out")
     log = log_for(log_format, url)
     planned = plan_samples(
         list(seeds_of(samples, asked.number, asked.seed)),

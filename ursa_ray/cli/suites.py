@@ -114,7 +114,7 @@ def evaluate(
     from ursa_ray.ledger import Run
     from ursa_ray.listener import Several
     from ursa_ray.model import check_weights
-    from ursa_ray.sampling import Settings, plan_samples, sample_suite, samples_of, suite_summary
+    from ursa_ray.sampling import Settings, open_results, plan_samples, sample_suite, samples_of, suite_summary
 
     given = {
         "--rewritten": rewritten,
@@ -137,11 +137,13 @@ def evaluate(
     )
     url = run if run is not None else f"{out.rstrip('/')}-run"
     require_lasting_in_a_job(url)
+    require_lasting_in_a_job(out, "--out")
     log = log_for(log_format, url)
     planned = plan_samples(samples_of(read, seed), settings, str(prompts), fetch=True)
     warn(few(planned.warnings))
     executor = replicas.executor(planned.plan, url)
     check_weights(planned.checkpoint)
+    open_results(out)  # before anything is written
     kept = Run.create(url)
     with log as told:
         made = sample_suite(read, planned, kept, executor, out, Several(told, *metrics_of(executor, url)))

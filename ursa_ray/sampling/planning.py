@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ursa_ray.checkpoint import Checkpoint, open_checkpoint
+from ursa_ray.checkpoint.released import RELEASED
 from ursa_ray.errors import CheckpointError, OptionError, StoryboardError
 from ursa_ray.media import asset_sha256
 from ursa_ray.plan import Plan
@@ -78,6 +79,8 @@ def plan_samples(samples: Sequence[Sample], settings: Settings, prompts_file: st
     """
     if not 1 <= len(samples) <= MAX_SAMPLES:
         raise OptionError(f"{len(samples):,} samples are asked for, expected 1 to {MAX_SAMPLES:,} in one run.")
+    if fetch and settings.model.partition("@")[0] in RELEASED:
+        plan_samples(samples, settings, prompts_file)  # most mistakes are found before gigabytes are fetched
     try:
         checkpoint = open_checkpoint(settings.model, fetch=fetch)
     except CheckpointError as error:
