@@ -7,6 +7,7 @@ import pytest
 from ursa_ray.errors import OptionError
 from ursa_ray.studio import StudioOptions
 from ursa_ray.studio.guard import LOCAL_NAMES, Guard
+from ursa_ray.studio.server import _asking
 
 
 async def hello(scope, receive, send):
@@ -63,6 +64,12 @@ def test_an_address_that_other_machines_reach_needs_a_password(host):
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.1.2.3"])
 def test_an_address_of_this_machine_alone_needs_none(host):
     assert StudioOptions(host=host).is_local
+
+
+def test_a_password_is_asked_for_whatever_the_user_is_called():
+    asking = _asking("secret")
+    assert asking("anybody", "secret")
+    assert not asking("anybody", "Secret") and not asking("secret", "") and not asking("anybody", "\u00e9")
 
 
 def test_without_its_password_a_studio_is_not_served_to_others(run_command, tmp_path):
