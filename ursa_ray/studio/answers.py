@@ -17,6 +17,7 @@ NO_STORYBOARD = (
     "The storyboard of this film is not here: it was rendered elsewhere. Watching needs none; to render on, or to take "
     "a part again, paste it here."
 )
+WHOLE = "The whole film, {:.1f} s"
 
 # What a page remembers of the last look: what it showed of the run, of which text the plan is, and what is played.
 REMEMBERED = ("digest", "checked", "playing")
@@ -131,8 +132,8 @@ class Answers:
         ), now
 
     def _plan(self, film: str, text: str, view: View, checked: str) -> tuple[tuple[Any, Any], str]:
-        """Problems and plan; again once the run is at something else: what was new to it may be kept by now."""
-        now = _digest(film, text, view.phase)
+        """Problems and plan; again for each tenth of the film that is made: what was new to the run is kept by now."""
+        now = _digest(film, text, view.phase, 10 * view.num_made // max(1, len(view.segments)))
         if now == checked:
             return (gr.skip(), gr.skip()), checked
         if not text.strip():
@@ -144,7 +145,7 @@ class Answers:
         """A film that is finished is put into the player; what is played meanwhile of another one stays."""
         is_other = playing.partition(" ")[0] != film
         if shown.film is not None and playing != f"{film} {shown.film.name}":
-            return self._player(film, shown.film, f"The whole film, {shown.view.seconds:.1f} s")
+            return self._player(film, shown.film, WHOLE.format(shown.view.seconds))
         if is_other:
             return markup.player(None, "The film appears here."), film
         return gr.skip(), playing
@@ -155,8 +156,8 @@ class Answers:
             path, view = self._desk.play(film or ""), self._desk.look(film or "").view
         except TOLD as error:
             return gr.skip(), playing, markup.complained(error)
-        part = "whole film" if view.film else f"first {view.seconds_playable:.1f} s of"
-        return *self._player(film or "", path, f"The {part}, {view.seconds:.1f} s"), ""
+        part = f"The first {view.seconds_playable:.1f} s of {view.seconds:.1f} s"
+        return *self._player(film or "", path, WHOLE.format(view.seconds) if view.film else part), ""
 
     def _player(self, film: str, path: Path, caption: str) -> tuple[str, str]:
         return markup.player(path, caption), f"{film} {path.name}"

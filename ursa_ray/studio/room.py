@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from ursa_ray.studio import markup
-from ursa_ray.studio.answers import LOOKED, REMEMBERED, Answers
+from ursa_ray.studio.answers import LOOKED, NO_FILM, REMEMBERED, Answers
 from ursa_ray.studio.boards import CLIPS, PICTURES, STORYBOARDS
 
 LOOK_EVERY_S = 1.0
@@ -49,7 +49,7 @@ class Room:
                 [""], value="", label="that begins as", scale=2, min_width=130, elem_id="example"
             )
             self.begin = gr.Button("Begin", scale=1, min_width=90, elem_id="begin")
-        self.message = gr.HTML(elem_id="message")
+        self.message = gr.HTML(markup.said(NO_FILM), elem_id="message")
 
     def _write(self) -> None:
         self.editor = gr.Code(

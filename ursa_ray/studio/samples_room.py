@@ -57,9 +57,7 @@ class SamplesRoom:
         with gr.Row():
             number = gr.Number(1, label="Results", minimum=1, maximum=64, precision=0, min_width=90)
             seed = gr.Number(0, label="First seed", minimum=0, precision=0, min_width=90)
-            extend = gr.Number(
-                0, label="More segments", minimum=0, maximum=100, precision=0, min_width=90, visible=is_video
-            )
+            extend = gr.Number(0, label="Extend", minimum=0, maximum=100, precision=0, min_width=90, visible=is_video)
             motion = gr.Number(9, label="Motion", minimum=0, maximum=100, min_width=90, visible=is_video)
         with gr.Accordion("Model and settings", open=False):
             model = gr.Textbox("tiny", label="Model: tiny, or a hub id such as BAAI/URSA-1.7B-IBQ1024", max_length=1000)
