@@ -27,7 +27,8 @@ class Studio:
     process: Process
 
 
-@pytest.fixture(scope="session")
+# Of a module and no longer: as long as Playwright lasts, an event loop runs here, and no test can run one of its own.
+@pytest.fixture(scope="module")
 def chromium():
     from playwright.sync_api import sync_playwright
 
@@ -41,7 +42,7 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def studio(tmp_path_factory, goldens_folder):
     """A studio with the storyboards of the package, a short one, and a run that was made elsewhere."""
     folder = tmp_path_factory.mktemp("studio")
@@ -69,7 +70,7 @@ def studio(tmp_path_factory, goldens_folder):
     assert "Traceback" not in said, said
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def goldens_folder(tmp_path_factory):
     """A finished run of another machine."""
     source = Path(__file__).parent.parent / "goldens" / "runs" / "0.1.0"

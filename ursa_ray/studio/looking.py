@@ -10,7 +10,8 @@ from ursa_ray.studio.children import Children, pid_here
 from ursa_ray.studio.view import Facts
 from ursa_ray.underway import underway
 
-# Several pages that show one run ask once a second each; they share an answer that is this young.
+# Several pages that show one run ask once a second each; they share an answer that is this young. One costs 40 ms of a
+# core for a film of 1200 segments.
 YOUNG_S = 0.7
 
 
