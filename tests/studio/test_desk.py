@@ -55,7 +55,7 @@ def test_a_mistake_is_told_with_its_line_and_without_the_folders_of_this_machine
     assert found.text == 'shots[0] ("title"): image is "title.png", but there is no file title.png'
 
 
-@pytest.mark.parametrize("path", ["../other/title.png", "/etc/passwd", "http://example.com/title.png"])
+@pytest.mark.parametrize("path", ["other/title.png", "../other/title.png", "/etc/passwd", "http://example.com/title.png"])
 def test_a_storyboard_reaches_only_what_was_uploaded_for_it(desk, tmp_path, path):
     write(desk.boards.folder("other"), "picture", "title.png")
     checked = desk.check("film", FROM_IMAGE.replace("image: title.png", f"image: {path}"))
