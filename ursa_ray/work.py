@@ -71,6 +71,7 @@ class WorkerOptions:
         run: where the run is, the same on every machine: frames and steps are written there and assets read.
         device: "cuda", "cpu", or None for what there is.
         num_threads: of a replica on a CPU; other numbers round sums differently and so can give other codes.
+        dtype, attention, compile: as for `Ursa.from_pretrained`; None for the device's best.
     """
 
     model: str
@@ -78,6 +79,9 @@ class WorkerOptions:
     run: str
     device: str | None = None
     num_threads: int = 1
+    dtype: str | None = None
+    attention: str | None = None
+    compile: bool | None = None
 
 
 def generate_segment(
@@ -115,7 +119,13 @@ class Worker:
 
     def __init__(self, options: WorkerOptions):
         torch.set_num_threads(options.num_threads)
-        self.ursa = Ursa.from_pretrained(options.model, device=options.device)
+        self.ursa = Ursa.from_pretrained(
+            options.model,
+            device=options.device,
+            dtype=options.dtype,
+            attention=options.attention,
+            compile=options.compile,
+        )
         found = self.ursa.checkpoint.weights_sha256()
         if found != options.weights_sha256:
             raise CheckpointError(
@@ -158,7 +168,8 @@ class Worker:
     def device_kind(self) -> str:
         """Devices of one kind give the same bits."""
         name = self._device_name() if self.ursa.device.type == "cuda" else _cpu_name()
-        return f"{name} (torch {torch.__version__}, {self.ursa.dtype}, {self._num_threads} threads)"
+        ursa = self.ursa
+        return f"{name} (torch {torch.__version__}, {ursa.dtype}, {ursa.backends}, {self._num_threads} threads)"
 
     def warm_up(self) -> str:
         """Make a known tiny segment; the hash of its codes and frames."""

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ursa_ray.cli.app import app
-from ursa_ray.cli.options import AsJson, Device, Retake, StoryboardPath, require_lasting, require_limits
+from ursa_ray.cli.options import (
+    AsJson,
+    Attention,
+    Device,
+    Dtype,
+    Retake,
+    StoryboardPath,
+    require_lasting,
+    require_limits,
+)
 from ursa_ray.cli.output import say, say_json, warn, write_notes_with
 from ursa_ray.cli.planning import with_takes_of
 from ursa_ray.errors import LedgerError, OptionError
@@ -71,6 +80,23 @@ def render(
     threads: Annotated[
         int, typer.Option(min=1, help="Threads of a replica on a CPU. Another number can give another film.")
     ] = 1,
+    dtype: Annotated[
+        Dtype | None,
+        typer.Option(
+            help="What a replica computes in. Another one gives another film.",
+            show_default="float16 on cuda, float32 on a CPU",
+        ),
+    ] = None,
+    attention: Annotated[
+        Attention | None,
+        typer.Option(
+            help="Kernel of attention, and no other; math holds all scores, 72 GB for 49 frames of a released model.",
+            show_default="the fastest that works; see: ursa-ray doctor",
+        ),
+    ] = None,
+    compile: Annotated[  # noqa: A002 - the option's name
+        bool, typer.Option("--compile", help="Compile the transformer with torch.compile, which takes a compiler.")
+    ] = False,
     retake: Retake = None,
     insecure_cluster: Annotated[
         bool, typer.Option("--insecure-cluster", help="Render also on a remote Ray cluster that asks for no token.")
@@ -107,8 +133,11 @@ def render(
         prepared.checkpoint.name,
         planned.weights_sha256,
         open_store(url).anywhere,
-        None if device is None else device.value,
-        threads,
+        device=None if device is None else device.value,
+        num_threads=threads,
+        dtype=None if dtype is None else dtype.value,
+        attention=None if attention is None else attention.value,
+        compile=compile,
     )
     executor = _executor(worker, Limits(min_replicas, replicas), tuple(accelerator or ()), address, insecure_cluster)
     check_weights(prepared.checkpoint)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from ursa_ray.checkpoint.config import TransformerConfig
+from ursa_ray.model.backends import Backends
 from ursa_ray.model.products import attend, by_rows, linear
 from ursa_ray.model.rotary import rotary_table, rotate, sequence_positions
 
@@ -38,6 +39,7 @@ class Attention(nn.Module):
         super().__init__()
         d, head_dim = config.hidden_size, config.head_dim
         self.head_dim = head_dim
+        self.kernel: str | None = None
         self.q_proj = Linear(d, config.num_attention_heads * head_dim)
         self.k_proj = Linear(d, config.num_key_value_heads * head_dim)
         self.v_proj = Linear(d, config.num_key_value_heads * head_dim)
@@ -53,7 +55,7 @@ class Attention(nn.Module):
             for projected in (self.q_proj(x[:, rows]), self.k_proj(x), self.v_proj(x))
         )
         q, k = rotate(self.q_norm(q), rotary[:, rows]), rotate(self.k_norm(k), rotary)
-        return self.o_proj(rearrange(attend(q, k, v), "b heads n d -> b n (heads d)"))
+        return self.o_proj(rearrange(attend(q, k, v, self.kernel), "b heads n d -> b n (heads d)"))
 
 
 class FeedForward(nn.Module):
@@ -111,6 +113,14 @@ class Transformer(nn.Module):
         self.config = config
         self.model = Body(config)
         self.lm_head = Linear(config.hidden_size, config.lm_head_size)
+        self.backends: Backends | None = None
+
+    def compute_with(self, backends: Backends) -> None:
+        """Have its weights, which are loaded and on their device, computed with so from now on; without gradients."""
+        self.backends = backends
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.kernel = backends.attention
 
     def rotary(self, num_text: int, grid: tuple[int, int, int]) -> Float[Tensor, "2 n pairs"]:
         """Rotary table of a sequence; the same for all steps of a generation."""

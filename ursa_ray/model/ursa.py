@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ursa_ray.checkpoint import Checkpoint, TextTokenizer, open_checkpoint
 from ursa_ray.errors import CheckpointError, OptionError
+from ursa_ray.model.backends import Backends, choose_backends
 from ursa_ray.model.guidance import Denoiser, Guidance
 from ursa_ray.model.image_tokenizer import ImageTokenizer
 from ursa_ray.model.loading import VisualTokenizer, load_codebook, load_transformer, load_visual_tokenizer
@@ -22,6 +23,8 @@ from ursa_ray.model.transformer import Transformer
 Codes = Int64[Tensor, "t h w"]
 Condition = Int64[Tensor, "t_given h w"]
 
+DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+
 
 def choose_device(device: str | torch.device | None) -> torch.device:
     """The device that is asked for; without a wish cuda where there is one, else cpu.
@@ -30,9 +33,24 @@ def choose_device(device: str | torch.device | None) -> torch.device:
         OptionError: there is no such device here.
     """
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if chosen.type not in ("cpu", "cuda"):
+        raise OptionError(f"device is {chosen}, expected cpu or cuda.")
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise OptionError(f"device is {chosen}, but torch {torch.__version__} finds no GPU here. See: ursa-ray doctor")
     return chosen
+
+
+def choose_dtype(device: torch.device, dtype: str | torch.dtype | None) -> torch.dtype:
+    """The dtype that is asked for, or that of a device: float16 on cuda, float32 on a cpu.
+
+    Raises:
+        OptionError: the network does not compute in a dtype of that name.
+    """
+    if dtype is None:
+        return torch.float32 if device.type == "cpu" else torch.float16
+    if isinstance(dtype, str) and dtype not in DTYPES:
+        raise OptionError(f"dtype is {dtype!r}, expected {', '.join(DTYPES)}.")
+    return DTYPES[dtype] if isinstance(dtype, str) else dtype
 
 
 class Ursa:
@@ -49,17 +67,25 @@ class Ursa:
 
     @classmethod
     def from_pretrained(
-        cls, name: str, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+        cls,
+        name: str,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+        attention: str | None = None,
+        draws: str | None = None,
+        compile: bool | None = None,  # noqa: A002 - torch's name
     ) -> "Ursa":
         """Load `tiny`, a folder in the published layout, or a hub id, which is downloaded when it is not cached.
 
-        `device` is cuda where there is one, else cpu; `dtype` float16 on cuda, float32 on a cpu.
+        `device` is cuda where there is one, else cpu; `dtype` float16 on cuda, float32 on a cpu. `attention`, `draws`
+        and `compile` are those of `Backends`, chosen for the device unless they are given.
 
         Raises:
             CheckpointError: the model is not to be had, or its files do not fit each other.
+            OptionError: there is no such device or backend here.
         """
         device = choose_device(device)
-        dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
+        dtype = choose_dtype(device, dtype)
         checkpoint = open_checkpoint(name, fetch=True)
         assert checkpoint.folder is not None
         ursa = cls(
@@ -72,6 +98,8 @@ class Ursa:
         num_codes, num_scored = ursa.tokenizer.num_codes, checkpoint.transformer.lm_head_size
         if num_codes != num_scored:
             raise CheckpointError(f"{name}: the tokenizer has {num_codes} codes, the transformer scores {num_scored}.")
+        config = ursa.transformer.config  # with the size of heads that the weights have
+        ursa.transformer.compute_with(choose_backends(config, device, dtype, attention, draws, compile))
         return ursa
 
     @property
@@ -81,6 +109,11 @@ class Ursa:
     @property
     def dtype(self) -> torch.dtype:
         return self.transformer.lm_head.weight.dtype
+
+    @property
+    def backends(self) -> Backends:
+        assert self.transformer.backends is not None
+        return self.transformer.backends
 
     def generate(self, prompt: str, negative_prompt: str = "", **options: Any) -> Codes:
         """Codes for a prompt; `options` are the fields of `Options`.
