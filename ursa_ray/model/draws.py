@@ -5,9 +5,13 @@ neighbouring codes, then one of them by what is left of the number. So all imple
 rounding:
 
 `torch`   holds the weights of some rows at a time; works everywhere.
-`triton`  holds the sums of groups alone; on cuda, for narrow codebooks (`triton_draws`).
+`triton`  holds the sums of groups alone; on cuda, for the metric path over a narrow codebook (`triton_draws`).
+
+Triton is imported only where it is wanted: it is not to be had everywhere.
 """
 
+import importlib.util
+import logging
 import math
 from typing import Protocol, runtime_checkable
 
@@ -15,8 +19,16 @@ import torch
 from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 
+from ursa_ray.errors import OptionError
 from ursa_ray.model.guidance import Denoiser
 from ursa_ray.model.path import MetricPath, Path
+
+logger = logging.getLogger(__name__)
+
+NAMES = ("torch", "triton")
+
+# Of a codebook vector, which Triton's threads hold in registers. FSQ has 6, the image tokenizer's codebook 256.
+MAX_COMPONENTS = 8
 
 # Codes of which `draw` cumulates the weights only when the one that is drawn is among them.
 GROUP = 256
@@ -24,13 +36,12 @@ GROUP = 256
 
 @runtime_checkable
 class Rates(Protocol):
-    """Rates of some rows to all codes.
+    """Rates of some rows to all codes."""
 
-    Attributes:
-        total: their sums.
-    """
-
-    total: Float32[Tensor, " n"]
+    @property
+    def total(self) -> Float32[Tensor, " n"]:
+        """Their sums."""
+        ...
 
     def draw(self, rows: Int64[Tensor, " rows"], uniform: Float64[Tensor, " rows"]) -> Int64[Tensor, " rows"]:
         """A code for each of some rows, with probability in proportion to its rate."""
@@ -75,12 +86,47 @@ class TorchDraws:
         return TorchRates(self.path.rates(x_t, x_1, t).scatter_(1, x_t[:, None], 0))
 
 
+def choose_draws(path: Path, weight: Float[Tensor, "k d"], wish: str | None = None) -> str:
+    """The implementation that is asked for; without a wish triton on cuda where it works, else torch.
+
+    `weight` is the head's, with which triton is tried: what it compiles for these sizes is then ready.
+
+    Raises:
+        OptionError: there is none of that name, or it does not work here.
+    """
+    if wish not in (None, *NAMES):
+        raise OptionError(f"draws is {wish!r}, expected {' or '.join(NAMES)}, or nothing for the faster that works.")
+    if wish == "torch" or (wish is None and weight.device.type != "cuda"):
+        return "torch"
+    refusal = _triton_refusal(path, weight)
+    if refusal is None:
+        return "triton"
+    if wish is not None:
+        raise OptionError(f"draws is {wish!r}, which does not work here: {refusal}. Leave it out, or give torch.")
+    logger.info("draws by torch: triton does not work on %s: %s", weight.device, refusal)
+    return "torch"
+
+
+def _triton_refusal(path: Path, weight: Float[Tensor, "k d"]) -> str | None:
+    """Why Triton cannot draw from this path and head; None if it can."""
+    if not isinstance(path, MetricPath):
+        return "it draws on the metric path alone, and this model has the mixture path"
+    num_components = path.vectors.shape[1]
+    if num_components > MAX_COMPONENTS:
+        return f"codebook vectors have {num_components} components, it takes {MAX_COMPONENTS} at most"
+    if importlib.util.find_spec("triton") is None:
+        return "the package triton is not installed"
+    from ursa_ray.model.triton_draws import refusal
+
+    return refusal(path, weight)
+
+
 def build_draws(name: str, path: Path) -> Draws:
-    """The implementation of that name, which must be possible here (`backends`)."""
+    """The implementation that was chosen."""
     if name == "torch":
         return TorchDraws(path)
     assert name == "triton" and isinstance(path, MetricPath), (name, path)
-    from ursa_ray.model.triton_draws import TritonDraws  # Triton is not everywhere to be had
+    from ursa_ray.model.triton_draws import TritonDraws
 
     return TritonDraws(path)
 

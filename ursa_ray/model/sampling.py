@@ -93,9 +93,7 @@ class PublishedSampler:
 
 
 class FastSampler:
-    def __init__(
-        self, path: Path, times: list[float], seed: int, device: torch.device, draws: Draws | None = None
-    ):
+    def __init__(self, path: Path, times: list[float], seed: int, device: torch.device, draws: Draws | None = None):
         self.path, self.times, self.seed, self.device = path, times, seed, device
         self.draws = TorchDraws(path) if draws is None else draws
 
