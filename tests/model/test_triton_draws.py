@@ -239,8 +239,8 @@ def test_what_triton_cannot_draw_is_refused_with_the_reason():
         with pytest.raises(OptionError, match=f"draws is 'triton'.*{reason}.*Leave it out, or give torch"):
             choose_draws(path, weight, "triton")
         assert choose_draws(path, weight) == "torch"
-    with pytest.raises(OptionError, match="draws is 'numpy', expected torch or triton"):
-        choose_draws(wide, weight, "numpy")
+    with pytest.raises(OptionError, match="draws is 'dice', expected torch or triton"):
+        choose_draws(wide, weight, "dice")
 
 
 def test_triton_is_chosen_on_a_gpu_and_torch_on_a_cpu():

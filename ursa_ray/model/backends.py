@@ -64,6 +64,8 @@ def choose_backends(
     Raises:
         OptionError: there is none of that name, it does not work here, or none of all does.
     """
+    if compile:
+        _require_compiler(device)
     backends = Backends(
         _attention(config, device, dtype, attention),
         draws,
@@ -133,3 +135,14 @@ def _refusal(kernel: str, config: TransformerConfig, device: torch.device, dtype
 def _math_memory(config: TransformerConfig, dtype: torch.dtype) -> str:
     num_bytes = NUM_BRANCHES * config.num_attention_heads * NUM_POSITIONS**2 * dtype.itemsize
     return f"The attention {MATH} takes {num_bytes / 1e9:.0f} GB for the scores of {NUM_POSITIONS:,} positions."
+
+
+def _require_compiler(device: torch.device) -> None:
+    try:
+        torch.compile(torch.square)(torch.ones(1, device=device))
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise OptionError(
+            f"compile needs a C++ compiler, and Triton on cuda, but on {device} torch.compile says: {reason} Install "
+            "g++, or leave it out."
+        ) from error
