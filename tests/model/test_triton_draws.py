@@ -35,6 +35,14 @@ CODEBOOKS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch):
+    """Few rows are many tiles; numpy leaves products of more rows to threads, 15 times slower on a busy machine."""
+    if draw_kernels.IS_INTERPRETED:
+        for tiles in (draw_kernels.HEAD, draw_kernels.WITHIN):
+            monkeypatch.setitem(tiles, "block_rows", 16)
+
+
 def random(*shape, seed=0, dtype=torch.float32):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(DEVICE, dtype)
 
@@ -83,7 +91,7 @@ class HeadDenoiser(Denoiser):
         return hidden @ self.head_weight.T
 
 
-SHAPES = [(1, 256, 64), (5, 300, 40), (130, 1000, 192), (129, 257, 65), (2, 64_000, 16)]
+SHAPES = [(1, 256, 64), (5, 300, 40), (130, 1000, 192), (33, 257, 65), (2, 64_000, 16)]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
@@ -127,8 +135,8 @@ def test_scores_beyond_the_range_of_fp16_are_drawn_like_any_others():
 
 def test_draws_of_scores_have_the_distribution_of_their_softmax():
     row = random(300, 1, seed=3) * 1.5
-    uniform = torch.rand(5000, dtype=torch.float64, generator=torch.Generator().manual_seed(4)).to(DEVICE)
-    codes = triton_draws.draw_score(torch.ones(5000, 1, device=DEVICE), row, uniform)
+    uniform = torch.rand(2000, dtype=torch.float64, generator=torch.Generator().manual_seed(4)).to(DEVICE)
+    codes = triton_draws.draw_score(torch.ones(2000, 1, device=DEVICE), row, uniform)
     assert goodness_of_fit(codes.cpu(), row[:, 0].double().softmax(-1).cpu()) > SIGNIFICANT
 
 
@@ -163,7 +171,7 @@ def test_no_token_leaves_for_where_it_is_or_from_where_it_should_be():
     assert rates.total.max() < 1e-4
     far = triton_draws.TritonDraws(path_over("grid")).rates(x_t[:50] * 0 + 3, some_codes(75, 50, seed=1), 0.5)
     rows = torch.arange(50, device=DEVICE)
-    for u in torch.linspace(0, 1 - 2**-52, 50, dtype=torch.float64):
+    for u in torch.linspace(0, 1 - 2**-52, 9, dtype=torch.float64):
         codes = far.draw(rows, u.expand(50).to(DEVICE))
         assert ((codes != 3) | (far.total < 1e-4)).all()
 
@@ -185,7 +193,7 @@ def test_a_step_has_the_exact_distribution(step):
     codebook, alpha, c = CODEBOOKS["grid"]
     path, row = path_over("grid"), random(75, seed=2) * 1.5
     sampler = FastSampler(path, TIMES, 0, DEVICE, triton_draws.TritonDraws(path))
-    codes = sampler.step(torch.full((5000,), 37, device=DEVICE), step, HeadDenoiser(row))
+    codes = sampler.step(torch.full((2000,), 37, device=DEVICE), step, HeadDenoiser(row))
     logits = row.double().cpu().numpy()
     if step == len(TIMES) - 1:
         expected = np.exp(logits)
