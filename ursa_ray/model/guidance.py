@@ -80,6 +80,11 @@ class Denoiser:
         lm_head = self.transformer.lm_head
         return lm_head(hidden.to(lm_head.weight.dtype)).float()
 
+    @property
+    def head_weight(self) -> Float[Tensor, "k d"]:
+        """`head` is a product with it, for those who compute that product themselves."""
+        return self.transformer.lm_head.weight
+
     def _trunk(self, codes: Int64[Tensor, " n"], t: float, prompts: Int64[Tensor, "b p"]) -> Float[Tensor, "b s d"]:
         if self._kept is not None and self._kept[0] is codes and self._kept[1] == t:
             return self._kept[2]
