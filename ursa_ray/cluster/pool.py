@@ -184,7 +184,8 @@ class Pool:
             labels["ray.io/node-id"] = f"!in({','.join(sorted(self._blocked))})"
         if self._accelerators:
             labels[ACCELERATOR_LABEL] = f"in({','.join(self._accelerators)})"
-        actor: Any = ray.remote(concurrency_groups={FRAMES: 1})(self._kind)
+        remote: Any = ray.remote  # its annotations know neither of the ways in which groups can be given
+        actor = remote(concurrency_groups={FRAMES: 1})(self._kind)
         actor = actor.options(max_restarts=0, max_task_retries=0, label_selector=labels or None, **needs)
         actor = actor.remote(self._worker)
         self.starting[actor.load.remote()] = actor
