@@ -11,7 +11,7 @@ from typing import Any
 from ursa_ray import __version__
 from ursa_ray.checkpoint import open_checkpoint
 from ursa_ray.errors import OutputError, RenderError
-from ursa_ray.executor import Event, Executor, Failed, Held, Leaving
+from ursa_ray.executor import Event, Executor, Failed, Framed, Held, Leaving
 from ursa_ray.interrupt import uninterrupted
 from ursa_ray.ledger import Commit, Run, preview_name
 from ursa_ray.listener import Listener, Load
@@ -81,6 +81,8 @@ class Director:
                 self._listener.leave(place)
             case Held():
                 self._listener.hold(place, event.reason)
+            case Framed():
+                self._take_frames(place, event)
             case _ if place not in self._schedule.running:
                 pass  # another was first, or wrong, and this one was let go meanwhile
             case Failed():
@@ -108,8 +110,25 @@ class Director:
                 require_segment(event, segment, self._expected)
                 _commit(self._run, segment, event)
                 self._schedule.finish(place, self._clock())
+                if not event.is_framed:
+                    self._schedule.await_frames(segment.key, place, self._clock())
                 self._forget_steps(segment)
                 self._listener.finish(segment, place, event.seconds)
+                if event.is_framed:
+                    self._listener.framed(segment)
+
+    def _take_frames(self, place: Place, event: Framed) -> None:
+        expected, _ = self._schedule.framing.get(event.key, (None, 0.0))
+        if expected != place:
+            return  # of a segment that was refused, or they took too long
+        segment = self._plan.by_key[event.key]
+        if event.error is None:
+            _require_frames(self._run, segment, self._run.segments[event.key].media_sha256)
+            del self._schedule.framing[event.key]
+            self._listener.framed(segment)
+        else:
+            self._listener.warn(segment, f"its frames are to be made again: {event.error}")
+            self._schedule.lose_frames(event.key)
 
     def _fail(self, place: Place, error: Exception) -> None:
         segment = self._plan.by_key[self._schedule.running[place].key]
@@ -155,16 +174,9 @@ def _request(plan: Plan, run: Run, segment: Segment) -> Request:
 
 
 def _commit(run: Run, segment: Segment, done: Done) -> None:
-    """Put a finished segment into the ledger; one that was only decoded again keeps what made its codes.
-
-    Raises:
-        RenderError: its frames did not arrive, so every further segment would be in vain.
-    """
-    if not run.store.exists(f"media/{done.frames_sha256}.mkv"):
-        raise RenderError(
-            f"{segment.name} is made, but its frames are not in {run.where('media')}. "
-            "Give a --run that all machines of the cluster share under the same path."
-        )
+    """Put a finished segment into the ledger; one that was only decoded again keeps what made its codes."""
+    if done.is_framed:
+        _require_frames(run, segment, done.frames_sha256)
     committed = run.segments.get(segment.key)
     if committed is None:
         commit = replace(
@@ -182,6 +194,19 @@ def _commit(run: Run, segment: Segment, done: Done) -> None:
         return
     with uninterrupted():
         run.commit(commit)
+
+
+def _require_frames(run: Run, segment: Segment, sha256: str | None) -> None:
+    """Look for what should be there now.
+
+    Raises:
+        RenderError: frames do not arrive, so every further segment would be in vain.
+    """
+    if not run.store.exists(f"media/{sha256}.mkv"):
+        raise RenderError(
+            f"{segment.name} is made, but its frames are not in {run.where('media')}. "
+            "Give a --run that all machines of the cluster share under the same path."
+        )
 
 
 def _failure(plan: Plan, run: Run, report: dict[str, Any]) -> RenderError:

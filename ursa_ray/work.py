@@ -1,7 +1,8 @@
 """One segment in plain Python: condition, sample, decode, keep the frames.
 
 A worker gets a request and yields a `Step` after each denoising step, then one `Done`. At chosen steps it writes what
-the segment will likely be into the run, so that a bad one is seen early. What goes in and out is small
+the segment will likely be into the run, so that a bad one is seen early. Saved steps are written while the next step is
+made, frames while the next segment is. What goes in and out is small
 (codes, hashes); frames stay where they are made and in the run's media folder, from where the film is joined.
 """
 
@@ -10,8 +11,10 @@ import platform
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from socket import gethostname
 from time import perf_counter
@@ -22,9 +25,10 @@ import torch
 from ursa_ray.checkpoint.config import TransformerConfig
 from ursa_ray.errors import CheckpointError, OutputError
 from ursa_ray.ledger import Steps, open_store, preview_name
-from ursa_ray.media import preview_webp, read_clip_tail, read_image, write_mezzanine
+from ursa_ray.media import frames_sha256, preview_webp, read_clip_tail, read_image, write_mezzanine
 from ursa_ray.model import Ursa, choose_backends, choose_device, choose_dtype
 from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
+from ursa_ray.writer import Writer
 
 # Decoded segments that are kept: a child mostly runs where its parent did.
 NUM_KEPT = 2
@@ -56,7 +60,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Done:
-    """`codes` (t, h, w), uint16 or uint32; `frames_sha256` names the file in the media folder."""
+    """`codes` (t, h, w), uint16 or uint32; `frames_sha256` names the file in the media folder.
+
+    Unless it `is_framed`, that file is still being written: see `Worker.framed`.
+    """
 
     key: str
     codes: np.ndarray
@@ -65,6 +72,7 @@ class Done:
     dtype: str
     num_threads: int
     seconds: float
+    is_framed: bool = True
 
 
 @dataclass(frozen=True)
@@ -162,6 +170,8 @@ class Worker:
         self._store = open_store(options.run)
         self._steps = Steps(self._store)
         self._num_threads = options.num_threads
+        self._save_steps, self._write_frames = Writer("steps"), Writer("frames")
+        self._writing: dict[str, Future[object]] = {}  # frames, by the key of their segment
         self._preview_steps = options.preview_steps
         self._likely: list[torch.Tensor] = []  # codes of a preview that is not written yet
         self._frames: OrderedDict[str, np.ndarray] = OrderedDict()
@@ -174,27 +184,39 @@ class Worker:
         segment = request.segment
         codes = request.codes
         if codes is None:
-            for done, latest in self._generate(request):
-                codes = self._storable(latest)
-                if done < segment.steps and done % _save_every(segment.steps) == 0:
-                    self._steps.save(segment.key, done, codes)
-                yield Step(segment.key, done, segment.steps, *self._preview(request))
+            try:
+                for done, latest in self._generate(request):
+                    codes = self._storable(latest)
+                    if done < segment.steps and done % _save_every(segment.steps) == 0:
+                        self._save_steps.require_written()
+                        self._save_steps.begin(partial(self._steps.save, segment.key, done, codes))
+                    yield Step(segment.key, done, segment.steps, *self._preview(request))
+            finally:
+                self._save_steps.wait()  # whoever forgets the steps of a segment must not be too early
         assert codes is not None, segment
         frames = self._decode(segment.key, codes)
         if len(frames) != segment.num_frames:
             raise OutputError(f"{segment.name}: decoded to {len(frames)} frames, expected {segment.num_frames}.")
-        with self._store.writing("media") as folder:
-            frames_sha256 = write_mezzanine(folder, frames, request.fps)
-        seconds = perf_counter() - started
+        writing = self._write_frames.begin(partial(self._keep, frames, request.fps))
+        is_framed = request.codes is not None
+        if is_framed:
+            writing.result()  # nothing else was asked for
+        else:
+            self._writing[segment.key] = writing
         yield Done(
             segment.key,
             codes,
-            frames_sha256,
+            frames_sha256(frames),
             self._device_name(),
             str(self.ursa.dtype),
             self._num_threads,
-            seconds,
+            perf_counter() - started,
+            is_framed,
         )
+
+    def framed(self, key: str) -> Future[object]:
+        """The writing of the frames of a segment that was `Done`; ask once for each."""
+        return self._writing.pop(key)
 
     @property
     def device_kind(self) -> str:
@@ -274,6 +296,10 @@ class Worker:
     def _storable(self, codes: torch.Tensor) -> np.ndarray:
         small = self.ursa.tokenizer.num_codes <= 2**16
         return codes.cpu().numpy().astype(np.uint16 if small else np.uint32)
+
+    def _keep(self, frames: np.ndarray, fps: Fraction) -> None:
+        with self._store.writing("media") as folder:
+            write_mezzanine(folder, frames, fps)
 
     def _device_name(self) -> str:
         device = self.ursa.device

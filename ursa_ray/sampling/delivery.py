@@ -18,7 +18,6 @@ from ursa_ray.ledger import Commit, Run, Store
 from ursa_ray.listener import Listener
 from ursa_ray.media import H264, film_frames, read_mezzanine, write_film, write_still
 from ursa_ray.plan import Plan, PlannedShot, Segment
-from ursa_ray.schedule import Place
 
 # A PNG of 1024x1024 takes a third of a second of a core, and so do its frames to be read.
 NUM_WRITING = 4
@@ -63,7 +62,7 @@ class Delivery(Listener):
         if kind is None and self._errors:
             raise self._errors[0]
 
-    def finish(self, segment: Segment, place: Place, seconds: float) -> None:
+    def framed(self, segment: Segment) -> None:
         keys = self._frameless.get(segment.shot)
         if keys is not None:
             keys.discard(segment.key)
