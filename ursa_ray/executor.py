@@ -8,7 +8,7 @@ from time import sleep
 from typing import Protocol, Self
 
 from ursa_ray.errors import InputError, UrsaRayError
-from ursa_ray.model import choose_device
+from ursa_ray.model import Devices, choose_device
 from ursa_ray.schedule import Demand, Place
 from ursa_ray.work import Done, Request, Step, Worker, WorkerOptions
 
@@ -89,7 +89,7 @@ class InProcessExecutor:
     num_starting = 0
 
     def __init__(self, options: WorkerOptions):
-        choose_device(options.device)
+        Devices(choose_device(options.device), options.num_devices, options.parallel)
         self._options = options
         self._worker: Worker | None = None
         self._num_workers = 0
@@ -99,7 +99,7 @@ class InProcessExecutor:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._running = self._worker = None
+        self._let_go()
 
     @property
     def num_idle(self) -> int:
@@ -125,7 +125,7 @@ class InProcessExecutor:
         except (UrsaRayError, RuntimeError, OSError, MemoryError) as error:  # torch: a full GPU is a RuntimeError
             event = Failed(key, error)
             if not isinstance(error, InputError):
-                self._worker = None  # whatever it met may have left the device broken
+                self._let_go()  # whatever it met may have left the device broken
         if not isinstance(event, Step):
             self._running = None
         return place, event
@@ -134,7 +134,7 @@ class InProcessExecutor:
         return []
 
     def replace(self, place: Place) -> None:
-        self._running = self._worker = None
+        self._let_go()
 
     def block(self, node: str) -> None:
         raise AssertionError(f"{node} is the only node")
@@ -143,6 +143,11 @@ class InProcessExecutor:
         if self._worker is None:
             self._worker = self._load()
         yield from self._worker.run(request)
+
+    def _let_go(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+        self._running = self._worker = None
 
     def _load(self) -> Worker:
         return Worker(self._options)

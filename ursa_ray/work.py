@@ -21,7 +21,7 @@ import torch
 from ursa_ray.errors import CheckpointError, OutputError
 from ursa_ray.ledger import Steps, open_store
 from ursa_ray.media import read_clip_tail, read_image, write_mezzanine
-from ursa_ray.model import Ursa
+from ursa_ray.model import Parallel, Ursa, check_devices
 from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
 
 # Decoded segments that are kept: a child mostly runs where its parent did.
@@ -70,7 +70,12 @@ class WorkerOptions:
         weights_sha256: what the plan's keys were made with.
         run: where the run is, the same on every machine: frames and steps are written there and assets read.
         device: "cuda", "cpu", or None for what there is.
-        num_threads: of a replica on a CPU; other numbers round sums differently and so can give other codes.
+        num_threads: of each CPU of a replica; other numbers round sums differently and so can give other codes.
+        num_devices: of a replica, on one machine.
+        parallel: how several devices share a step, as `model.Devices` has it; rounds otherwise, too.
+
+    Raises:
+        OptionError: so many devices cannot be used so.
     """
 
     model: str
@@ -78,6 +83,11 @@ class WorkerOptions:
     run: str
     device: str | None = None
     num_threads: int = 1
+    num_devices: int = 1
+    parallel: Parallel | None = None
+
+    def __post_init__(self) -> None:
+        check_devices(self.num_devices, self.parallel)
 
 
 def generate_segment(
@@ -111,11 +121,14 @@ class Worker:
 
     Raises:
         CheckpointError: the model is not to be had here, or is not the one that was planned with.
+        ReplicaError: one of several devices could not load it.
     """
 
     def __init__(self, options: WorkerOptions):
         torch.set_num_threads(options.num_threads)
-        self.ursa = Ursa.from_pretrained(options.model, device=options.device)
+        self.ursa = Ursa.from_pretrained(
+            options.model, options.device, num_devices=options.num_devices, parallel=options.parallel
+        )
         found = self.ursa.checkpoint.weights_sha256()
         if found != options.weights_sha256:
             raise CheckpointError(
@@ -154,11 +167,16 @@ class Worker:
             seconds,
         )
 
+    def close(self) -> None:
+        """Let go of what does not go with this object: devices beyond the first."""
+        self.ursa.close()
+
     @property
     def device_kind(self) -> str:
         """Devices of one kind give the same bits."""
         name = self._device_name() if self.ursa.device.type == "cuda" else _cpu_name()
-        return f"{name} (torch {torch.__version__}, {self.ursa.dtype}, {self._num_threads} threads)"
+        shared = "" if self.ursa.crew is None else f", {self.ursa.crew.devices}"
+        return f"{name} (torch {torch.__version__}, {self.ursa.dtype}, {self._num_threads} threads{shared})"
 
     def warm_up(self) -> str:
         """Make a known tiny segment; the hash of its codes and frames."""

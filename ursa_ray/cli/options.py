@@ -15,6 +15,11 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Parallel(StrEnum):
+    GUIDANCE = "guidance"
+    SEQUENCE = "sequence"
+
+
 StoryboardPath = Annotated[Path, typer.Argument(metavar="STORYBOARD", help="YAML file that says what to film.")]
 Retake = Annotated[
     list[str] | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ursa_ray.cli.app import app
-from ursa_ray.cli.options import AsJson, Device, Retake, StoryboardPath, require_lasting, require_limits
+from ursa_ray.cli.options import AsJson, Device, Parallel, Retake, StoryboardPath, require_lasting, require_limits
 from ursa_ray.cli.output import say, say_json, warn, write_notes_with
 from ursa_ray.cli.planning import with_takes_of
 from ursa_ray.errors import LedgerError, OptionError
@@ -71,6 +71,19 @@ def render(
     threads: Annotated[
         int, typer.Option(min=1, help="Threads of a replica on a CPU. Another number can give another film.")
     ] = 1,
+    devices_per_replica: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Devices of one machine that make a segment together. Another number can give another film."
+        ),
+    ] = 1,
+    parallel: Annotated[
+        Parallel | None,
+        typer.Option(
+            help="How they share a step: the branches of guidance (2 devices), or the sequence.",
+            show_default="guidance with 2, else sequence",
+        ),
+    ] = None,
     retake: Retake = None,
     insecure_cluster: Annotated[
         bool, typer.Option("--insecure-cluster", help="Render also on a remote Ray cluster that asks for no token.")
@@ -109,6 +122,8 @@ def render(
         open_store(url).anywhere,
         None if device is None else device.value,
         threads,
+        devices_per_replica,
+        None if parallel is None else parallel.value,
     )
     executor = _executor(worker, Limits(min_replicas, replicas), tuple(accelerator or ()), address, insecure_cluster)
     check_weights(prepared.checkpoint)
@@ -143,9 +158,13 @@ def _executor(
     import torch
 
     from ursa_ray.executor import InProcessExecutor
+    from ursa_ray.model import Devices, choose_device
 
+    if address is None:
+        Devices(choose_device(worker.device), worker.num_devices, worker.parallel)  # so many are here, or it is refused
     num_gpus = 0 if worker.device == "cpu" else torch.cuda.device_count()
-    if address is None and max(limits.ceiling or num_gpus, limits.floor) <= 1:
+    num_replicas = max(limits.ceiling or num_gpus // worker.num_devices, limits.floor)
+    if address is None and num_replicas <= 1:
         if accelerators:
             raise OptionError("--accelerator chooses among the GPUs of a cluster. Give its --address, or leave it out.")
         return InProcessExecutor(worker)

@@ -15,7 +15,8 @@ One legend for the axes in the signatures of this package:
     e       components of a codebook vector
 """
 
+from ursa_ray.model.devices import Devices, Parallel, check_devices
 from ursa_ray.model.loading import check_weights
 from ursa_ray.model.ursa import Ursa, choose_device
 
-__all__ = ["Ursa", "check_weights", "choose_device"]
+__all__ = ["Devices", "Parallel", "Ursa", "check_devices", "check_weights", "choose_device"]

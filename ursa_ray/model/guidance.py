@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ursa_ray.model.crew import Crew
 from ursa_ray.model.transformer import Transformer
 
 
@@ -26,7 +27,10 @@ class Guidance:
 
 
 class Denoiser:
-    """`prompts` holds the ids of the prompt and, with guidance, of the negative prompt, each (1, p)."""
+    """`prompts` holds the ids of the prompt and, with guidance, of the negative prompt, each (1, p).
+
+    Where there is a crew, its devices compute the rows together.
+    """
 
     def __init__(
         self,
@@ -34,14 +38,16 @@ class Denoiser:
         prompts: Int64[Tensor, "b p"],
         grid: tuple[int, int, int],
         guidance: Guidance,
+        crew: Crew | None = None,
     ):
         assert len(prompts) == (2 if guidance.is_on else 1), prompts.shape
         self.transformer, self.prompts, self.guidance = transformer, prompts, guidance
         self.rotary = transformer.rotary(prompts.shape[1], grid)
+        self._grid, self._crew = grid, crew
 
     def logits(self, codes: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n k"]:
         """Guided logits in the published arithmetic: both branches at every t, guided after the head."""
-        z = self.transformer.lm_head(self.transformer(self.prompts, codes, self.rotary))
+        z = self.transformer.lm_head(self._rows(self.prompts, codes))
         if not self.guidance.is_on:
             return z[0]
         conditional, unconditional = z
@@ -56,11 +62,21 @@ class Denoiser:
         """
         scale = self.guidance.at(t) if self.guidance.is_on else 1.0
         if scale == 1:
-            return self.transformer(self.prompts[:1], codes, self.rotary, scored)[0]
-        conditional, unconditional = self.transformer(self.prompts, codes, self.rotary, scored).float()
+            return self._rows(self.prompts[:1], codes, scored)[0]
+        conditional, unconditional = self._rows(self.prompts, codes, scored).float()
         return torch.lerp(unconditional, conditional, scale)
 
     def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Logits of some rows, in float32."""
         lm_head = self.transformer.lm_head
         return lm_head(hidden.to(lm_head.weight.dtype)).float()
+
+    def _rows(
+        self,
+        prompts: Int64[Tensor, "b p"],
+        codes: Int64[Tensor, " n"],
+        scored: Int64[Tensor, " scored"] | None = None,
+    ) -> Float[Tensor, "b scored d"]:
+        if self._crew is not None:
+            return self._crew.rows(prompts, codes, self._grid, scored)
+        return self.transformer(prompts, codes, self.rotary, scored)

@@ -6,6 +6,8 @@ start at begin-of-visual and leave out the last one. Of the last layer, which no
 asked for are computed, though their keys and values are those of all. Module names are those of the published weights.
 """
 
+from collections.abc import Callable
+
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int64
@@ -44,6 +46,8 @@ class Attention(nn.Module):
         self.o_proj = Linear(config.num_attention_heads * head_dim, d)
         self.q_norm = nn.RMSNorm(head_dim, eps=config.rms_norm_eps)
         self.k_norm = nn.RMSNorm(head_dim, eps=config.rms_norm_eps)
+        # Where devices share the positions of a sequence: keys and values of some to those of all (`model/member`).
+        self.gather: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def forward(
         self, x: Float[Tensor, "b n d"], rotary: Float[Tensor, "2 n pairs"], rows: Rows
@@ -53,6 +57,8 @@ class Attention(nn.Module):
             for projected in (self.q_proj(x[:, rows]), self.k_proj(x), self.v_proj(x))
         )
         q, k = rotate(self.q_norm(q), rotary[:, rows]), rotate(self.k_norm(k), rotary)
+        if self.gather is not None:
+            k, v = self.gather(k, v)
         return self.o_proj(rearrange(attend(q, k, v), "b heads n d -> b n (heads d)"))
 
 
@@ -128,8 +134,12 @@ class Transformer(nn.Module):
 
         `scored` are the tokens whose rows are wanted; all of them if None.
         """
+        first = prompts.shape[1]
+        rows = slice(first, first + codes.shape[-1]) if scored is None else scored + first
+        return self.model(self.sequence(prompts, codes), rotary, rows)
+
+    def sequence(self, prompts: Int64[Tensor, "b p"], codes: Int64[Tensor, "... tokens"]) -> Int64[Tensor, "b n"]:
+        """Ids of [text, begin-of-visual, visual tokens]."""
         visual = (codes + self.config.lm_vocab_size).expand(len(prompts), -1)
         begin = visual.new_full((len(prompts), 1), self.config.bov_token_id)
-        first = prompts.shape[1]
-        rows = slice(first, first + visual.shape[1]) if scored is None else scored + first
-        return self.model(torch.cat([prompts, begin, visual], dim=1), rotary, rows)
+        return torch.cat([prompts, begin, visual], dim=1)

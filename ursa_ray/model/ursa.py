@@ -11,6 +11,8 @@ from torch import Tensor
 
 from ursa_ray.checkpoint import Checkpoint, TextTokenizer, open_checkpoint
 from ursa_ray.errors import CheckpointError, OptionError
+from ursa_ray.model.crew import Crew
+from ursa_ray.model.devices import Devices, Parallel
 from ursa_ray.model.guidance import Denoiser, Guidance
 from ursa_ray.model.image_tokenizer import ImageTokenizer
 from ursa_ray.model.loading import VisualTokenizer, load_codebook, load_transformer, load_visual_tokenizer
@@ -43,22 +45,33 @@ class Ursa:
         transformer: Transformer,
         tokenizer: VisualTokenizer,
         codebook: Tensor,
+        crew: Crew | None = None,
     ):
-        self.checkpoint, self.text = checkpoint, text
+        self.checkpoint, self.text, self.crew = checkpoint, text, crew
         self.transformer, self.tokenizer, self.codebook = transformer, tokenizer, codebook
 
     @classmethod
     def from_pretrained(
-        cls, name: str, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+        cls,
+        name: str,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+        num_devices: int = 1,
+        parallel: Parallel | None = None,
     ) -> "Ursa":
         """Load `tiny`, a folder in the published layout, or a hub id, which is downloaded when it is not cached.
 
-        `device` is cuda where there is one, else cpu; `dtype` float16 on cuda, float32 on a cpu.
+        `device` is cuda where there is one, else cpu; `dtype` float16 on cuda, float32 on a cpu. With `num_devices` it
+        is the first of several, which share every step as `Devices` says. The others are used by processes that
+        `multiprocessing` spawns, so a script must guard its main part with `if __name__ == "__main__"`.
 
         Raises:
             CheckpointError: the model is not to be had, or its files do not fit each other.
+            OptionError: the devices are not to be had, or cannot be used so.
+            ReplicaError: one of several devices could not load the model.
         """
-        device = choose_device(device)
+        devices = Devices(choose_device(device), num_devices, parallel)
+        device = devices[0]
         dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
         checkpoint = open_checkpoint(name, fetch=True)
         assert checkpoint.folder is not None
@@ -72,7 +85,14 @@ class Ursa:
         num_codes, num_scored = ursa.tokenizer.num_codes, checkpoint.transformer.lm_head_size
         if num_codes != num_scored:
             raise CheckpointError(f"{name}: the tokenizer has {num_codes} codes, the transformer scores {num_scored}.")
+        if devices.number > 1:
+            ursa.crew = Crew(ursa.transformer, checkpoint, devices)
         return ursa
+
+    def close(self) -> None:
+        """Let go of the devices beyond the first; what is loaded on that one goes with this object."""
+        if self.crew is not None:
+            self.crew.close()
 
     @property
     def device(self) -> torch.device:
@@ -113,7 +133,7 @@ class Ursa:
         guidance = Guidance(o.guidance_scale, o.guidance_trunc)
         prompts = [prompt, negative_prompt] if guidance.is_on else [prompt]
         ids = torch.tensor([self.text.encode(text, o.max_prompt_length) for text in prompts], device=self.device)
-        denoiser = Denoiser(self.transformer, ids, grid, guidance)
+        denoiser = Denoiser(self.transformer, ids, grid, guidance, self.crew)
         sampler = self._sampler(o, time_grid(num_steps, shift))
         condition = self._condition(o)
         given = None if condition is None else self.encode(condition)
