@@ -161,7 +161,7 @@ class Worker:
             segment.key,
             codes,
             frames_sha256,
-            self._device_name(),
+            self._device_name() + self.ursa.sharing,
             str(self.ursa.dtype),
             self._num_threads,
             seconds,
@@ -175,8 +175,7 @@ class Worker:
     def device_kind(self) -> str:
         """Devices of one kind give the same bits."""
         name = self._device_name() if self.ursa.device.type == "cuda" else _cpu_name()
-        shared = "" if self.ursa.crew is None else f", {self.ursa.crew.devices}"
-        return f"{name} (torch {torch.__version__}, {self.ursa.dtype}, {self._num_threads} threads{shared})"
+        return f"{name} (torch {torch.__version__}, {self.ursa.dtype}, {self._num_threads} threads{self.ursa.sharing})"
 
     def warm_up(self) -> str:
         """Make a known tiny segment; the hash of its codes and frames."""

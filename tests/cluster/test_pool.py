@@ -207,3 +207,14 @@ def test_blocked_nodes_and_other_gpus_are_not_asked_for_and_do_not_count(ray):
     pool.scale(Demand(1, 1))
     assert ray.made[-1].needs["num_gpus"] == 1
     assert ray.made[-1].needs["label_selector"] == {"ray.io/node-id": "!in(a)", "ray.io/accelerator-type": "in(H100)"}
+
+
+@pytest.mark.parametrize(("device", "unit"), [("cuda", "GPU"), ("cpu", "CPU")])
+def test_a_replica_with_several_devices_asks_for_them_on_one_node(ray, device, unit):
+    ray.all_nodes = [
+        {"Alive": True, "NodeID": str(number), "Labels": {}, "Resources": {unit: number}} for number in (1, 2, 3)
+    ]
+    pool = Pool(WorkerOptions("tiny", "", "", device, num_devices=2), Limits(), (), object)
+    pool.scale(Demand(1, 1))
+    assert ray.made[0].needs[f"num_{unit.lower()}s"] == 2
+    assert pool.num_nodes == 2

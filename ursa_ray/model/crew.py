@@ -40,7 +40,7 @@ class Crew:
         self.devices = devices
         self._lost: list[str] = []
         self._watches: list[Thread] = []
-        folder = Path(mkdtemp(prefix="ursa-ray-"))
+        folder = Path(mkdtemp(prefix="ursa-ray-crew-"))
         dtype, num_threads = transformer.lm_head.weight.dtype, torch.get_num_threads()
         self._followers = [
             Follower.start(Orders(rank, devices, checkpoint, dtype, num_threads, folder))

@@ -40,12 +40,14 @@ class Devices:
             return self.first
         return torch.device("cuda", self._first_index + rank)
 
-    def __str__(self) -> str:
-        return f"{self.number} x {self.first.type}, {'guidance' if self.splits_guidance else 'sequence'} in parallel"
-
     @property
     def splits_guidance(self) -> bool:
         return self.number == 2 if self.parallel is None else self.parallel == "guidance"
+
+    @property
+    def sharing(self) -> str:
+        """To be put behind the name of a device."""
+        return f", {'guidance' if self.splits_guidance else 'sequence'} on {self.number} devices" * (self.number > 1)
 
     @property
     def _first_index(self) -> int:

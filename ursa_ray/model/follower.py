@@ -48,7 +48,7 @@ class Follower:
     @classmethod
     def start(cls, orders: Orders) -> "Follower":
         here, there = get_context("spawn").Pipe()
-        name = f"device {orders.rank + 1} of {orders.devices}"
+        name = f"device {orders.rank + 1} of {orders.devices.number} ({orders.devices[orders.rank]})"
         process = get_context("spawn").Process(target=_follow, args=(orders, there), name=name, daemon=True)
         with _deaf_to_ctrl_c(), there:
             process.start()

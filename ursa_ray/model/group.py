@@ -50,19 +50,20 @@ class Group:
 
     def gather(self, x: Tensor) -> list[Tensor]:
         """What all members have, by rank; of one shape."""
+        x = x.contiguous()
         parts = [torch.empty_like(x) for _ in range(self.size)]
-        self.backend.allgather([parts], [x.contiguous()]).wait()
+        self.backend.allgather([parts], [x]).wait()
         return parts
 
     def tell(self, rank: int, x: Tensor) -> None:
         if x.numel():
-            self.backend.send([x.contiguous()], rank, 0).wait()
+            self.backend.send([x.contiguous()], rank, 0).wait(TIMEOUT)
 
     def hear(self, rank: int, like: Tensor, shape: Sequence[int]) -> Tensor:
         """What another tells this one: of this shape, else like `like`."""
         x = like.new_empty(shape)
         if x.numel():
-            self.backend.recv([x], rank, 0).wait()
+            self.backend.recv([x], rank, 0).wait(TIMEOUT)
         return x
 
     def abort(self) -> None:

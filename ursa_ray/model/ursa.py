@@ -102,6 +102,11 @@ class Ursa:
     def dtype(self) -> torch.dtype:
         return self.transformer.lm_head.weight.dtype
 
+    @property
+    def sharing(self) -> str:
+        """How several devices share every step, to be put behind the name of a device."""
+        return "" if self.crew is None else self.crew.devices.sharing
+
     def generate(self, prompt: str, negative_prompt: str = "", **options: Any) -> Codes:
         """Codes for a prompt; `options` are the fields of `Options`.
 
