@@ -9,11 +9,12 @@ import pytest
 
 from tests.processes import Process
 from tests.storyboards import TWO_SHOTS, write
-from ursa_ray.executor import InProcessExecutor
+from ursa_ray.errors import ReplicaError
+from ursa_ray.executor import Failed, InProcessExecutor
 from ursa_ray.ledger import Run
 from ursa_ray.prepare import prepare
 from ursa_ray.render import render
-from ursa_ray.work import Step, Worker, WorkerOptions
+from ursa_ray.work import Step, WorkerOptions
 
 ON_TWO = ("--device", "cpu", "--devices-per-replica", "2")
 
@@ -21,24 +22,22 @@ ON_TWO = ("--device", "cpu", "--devices-per-replica", "2")
 class Unlucky(InProcessExecutor):
     """Loses its second device in the middle of the first segment."""
 
-    lost = 0
+    kind, error, lost_at_s = None, None, 0.0
 
     def next_event(self, timeout_s):
-        happened = super().next_event(timeout_s)
-        if not self.lost and happened is not None and isinstance(happened[1], Step):
-            self.lost = self._worker.ursa.crew._followers[0].process.pid
-            os.kill(self.lost, signal.SIGKILL)
-        return happened
-
-
-def options(plan, run, **devices):
-    return WorkerOptions(plan.model, plan.weights_sha256, run.store.anywhere, device="cpu", **devices)
+        place, event = super().next_event(timeout_s)
+        if isinstance(event, Step) and self.kind is None:
+            self.kind, self.lost_at_s = self._worker.device_kind, time.monotonic()
+            os.kill(self._worker.ursa.crew._followers[0].process.pid, signal.SIGKILL)
+        elif isinstance(event, Failed):
+            self.error, self.failed_after_s = event.error, time.monotonic() - self.lost_at_s
+        return place, event
 
 
 def render_on(plan, folder, kind=InProcessExecutor, **devices):
     """The codes of a film, by segment."""
     run = Run.create(folder)
-    executor = kind(options(plan, run, **devices))
+    executor = kind(WorkerOptions(plan.model, plan.weights_sha256, run.store.anywhere, device="cpu", **devices))
     render(plan, run, executor)
     return executor, {segment.name: run.segments[segment.key].array() for segment in plan.segments}
 
@@ -63,15 +62,12 @@ def plan(tmp_path):
 
 def test_a_film_of_two_devices_of_which_one_is_lost_is_the_film_of_one_device(tmp_path, plan):
     _, expected = render_on(plan, tmp_path / "one")
-    executor, codes = render_on(plan, tmp_path / "two", Unlucky, num_devices=2)
-    assert executor.lost
+    executor, codes = render_on(plan, tmp_path / "two", Unlucky, num_devices=2, parallel="sequence")
+    assert executor.kind.endswith("torch.float32, 1 threads, sequence on 2 devices)")
+    assert isinstance(executor.error, ReplicaError)
+    assert str(executor.error) == "device 2 of 2 (cpu): its process ended with exit code -9."
+    assert executor.failed_after_s < 10
     require_equal(codes, expected)
-
-
-def test_the_kind_of_a_replica_says_how_its_devices_share(tmp_path, plan):
-    worker = Worker(options(plan, Run.create(tmp_path / "run"), num_devices=2, parallel="sequence"))
-    assert worker.device_kind.endswith("torch.float32, 1 threads, sequence on 2 devices)")
-    worker.close()
 
 
 @pytest.mark.parametrize(
@@ -127,4 +123,5 @@ def test_replicas_of_a_cluster_with_two_devices_each_make_the_film_of_one_device
     assert process.returncode == 0, said
     run = Run.open(tmp_path / "run")
     require_equal({segment.name: run.segments[segment.key].array() for segment in plan.segments}, expected)
+    assert {commit.device for commit in run.segments.values()} == {"cpu, guidance on 2 devices"}
     require_none_left(process)

@@ -37,7 +37,9 @@ def alone(random_checkpoint):
     return Ursa.from_pretrained(str(random_checkpoint), "cpu")
 
 
-@pytest.fixture(scope="module", params=["guidance on 2", "sequence on 2", "sequence on 3"])
+@pytest.fixture(
+    scope="module", params=["guidance on 2", "sequence on 2", pytest.param("sequence on 3", marks=pytest.mark.slow)]
+)
 def together(request, random_checkpoint):
     parallel, number = request.param.split(" on ")
     ursa = Ursa.from_pretrained(str(random_checkpoint), "cpu", num_devices=int(number), parallel=parallel)
@@ -123,7 +125,8 @@ def crew_of(random_checkpoint, parallel):
         ursa.close()
 
 
-@pytest.mark.parametrize("parallel", [pytest.param("guidance", marks=pytest.mark.slow), "sequence"])
+@pytest.mark.slow  # tests/test_devices.py has it in a render
+@pytest.mark.parametrize("parallel", ["guidance", "sequence"])
 def test_a_lost_device_ends_a_generation_with_its_name_and_without_a_wait(random_checkpoint, parallel):
     with crew_of(random_checkpoint, parallel) as (ursa, steps):
         next(steps), next(steps)

@@ -7,7 +7,8 @@ other. As followers keep nothing between two steps, a generation may be given up
 
 import shutil
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
 from tempfile import mkdtemp
@@ -75,29 +76,32 @@ class Crew:
             raise ReplicaError("the devices of this model were let go. Load it again.")
         scored = torch.arange(len(codes)) if scored is None else scored
         task = Task(prompts.cpu().numpy(), codes.cpu().numpy(), grid, scored.cpu().numpy())
-        try:
+        with self._all_or_none():
             for follower in self._followers:
                 follower.pipe.send(task)
             rows = self._member.lead(task)
             if rows.is_cuda:
                 torch.cuda.synchronize(rows.device)  # an aborted group leaves numbers that nobody has sent
-            if self._lost:
-                raise ReplicaError("lost while it worked")
-        except BaseException as error:  # also an interruption: the others wait within the task
-            raise self._after(error) from error
         return rows
 
     def close(self) -> None:
         """End the followers."""
         self._end()
 
-    def _after(self, error: BaseException) -> BaseException:
-        """Let all go; the error as it is to be told."""
-        if isinstance(error, Exception):
-            self._watches[0].join(NEWS_WITHIN_S)
-        lost = [*self._lost]
-        self.close()
-        return ReplicaError(f"{lost[0]}.") if lost else error
+    @contextmanager
+    def _all_or_none(self) -> Iterator[None]:
+        """Let all go if one is lost, or if this one stops: the others wait within the task."""
+        try:
+            yield
+            assert not self._lost, self._lost
+        except BaseException as error:
+            if isinstance(error, Exception):
+                self._watches[0].join(NEWS_WITHIN_S)
+            lost = [*self._lost]
+            self.close()
+            if lost:
+                raise ReplicaError(f"{lost[0]}.") from error
+            raise
 
 
 def _watch(followers: Sequence[Follower], group: Group, lost: list[str]) -> None:
