@@ -93,6 +93,7 @@ def render_at_length(folder, *options):
     return process
 
 
+@pytest.mark.slow  # tests/model/test_crew.py has it between two steps, when nothing is sent that could fail
 def test_a_render_that_is_killed_leaves_no_device_at_work(tmp_path):
     process = render_at_length(tmp_path)
     assert len(process.family()) >= 2

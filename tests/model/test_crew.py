@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -161,6 +163,27 @@ def test_closing_a_model_or_forgetting_it_ends_its_devices(random_checkpoint):
     folder = Path(ursa.crew._end.peek()[2][-1])
     assert folder.exists()
     del ursa
+    wait_until_gone(pid)
+    assert not folder.exists()
+
+
+IDLE = """
+import sys, time
+from ursa_ray.model import Ursa
+
+ursa = Ursa.from_pretrained(sys.argv[1], "cpu", num_devices=2)
+print(*[follower.process.pid for follower in ursa.crew._followers], flush=True)
+time.sleep(100)
+"""
+
+
+def test_a_leader_that_is_killed_between_two_steps_leaves_no_device_and_no_folder(random_checkpoint, tmp_path):
+    command = [sys.executable, "-c", IDLE, str(random_checkpoint)]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as leader:
+        pid = int(leader.stdout.readline())
+        (folder,) = tmp_path.glob("ursa-ray-crew-*")
+        leader.kill()
     wait_until_gone(pid)
     assert not folder.exists()
 
