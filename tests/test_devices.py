@@ -63,7 +63,7 @@ def plan(tmp_path):
 def test_a_film_of_two_devices_of_which_one_is_lost_is_the_film_of_one_device(tmp_path, plan):
     _, expected = render_on(plan, tmp_path / "one")
     executor, codes = render_on(plan, tmp_path / "two", Unlucky, num_devices=2, parallel="sequence")
-    assert executor.kind.endswith("torch.float32, 1 threads, sequence on 2 devices)")
+    assert executor.kind.endswith("1 threads, sequence on 2 devices)")
     assert isinstance(executor.error, ReplicaError)
     assert str(executor.error) == "device 2 of 2 (cpu): its process ended with exit code -9."
     assert executor.failed_after_s < 10

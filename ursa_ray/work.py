@@ -9,7 +9,7 @@ import platform
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from socket import gethostname
@@ -18,10 +18,11 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from ursa_ray.checkpoint.config import TransformerConfig
 from ursa_ray.errors import CheckpointError, OutputError
 from ursa_ray.ledger import Steps, open_store
 from ursa_ray.media import read_clip_tail, read_image, write_mezzanine
-from ursa_ray.model import Parallel, Ursa, check_devices
+from ursa_ray.model import Devices, Parallel, Ursa, check_devices, choose_backends, choose_device, choose_dtype
 from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
 
 # Decoded segments that are kept: a child mostly runs where its parent did.
@@ -71,6 +72,7 @@ class WorkerOptions:
         run: where the run is, the same on every machine: frames and steps are written there and assets read.
         device: "cuda", "cpu", or None for what there is.
         num_threads: of each CPU of a replica; other numbers round sums differently and so can give other codes.
+        dtype, attention, compile: as for `Ursa.from_pretrained`; None for the device's best.
         num_devices: of a replica, on one machine.
         parallel: how several devices share a step, as `model.Devices` has it; rounds otherwise, too.
 
@@ -83,11 +85,26 @@ class WorkerOptions:
     run: str
     device: str | None = None
     num_threads: int = 1
+    dtype: str | None = None
+    attention: str | None = None
+    compile: bool | None = None
     num_devices: int = 1
     parallel: Parallel | None = None
 
     def __post_init__(self) -> None:
-        check_devices(self.num_devices, self.parallel)
+        check_devices(self.num_devices, self.parallel, self.compile)
+
+
+def require_device(options: WorkerOptions) -> None:
+    """Find out, before there is a model, whether one would compute here as it is asked to.
+
+    Raises:
+        OptionError: it would not.
+    """
+    device = Devices(choose_device(options.device), options.num_devices, options.parallel)[0]
+    choose_backends(
+        TransformerConfig(), device, choose_dtype(device, options.dtype), options.attention, compile=options.compile
+    )
 
 
 def generate_segment(
@@ -127,7 +144,13 @@ class Worker:
     def __init__(self, options: WorkerOptions):
         torch.set_num_threads(options.num_threads)
         self.ursa = Ursa.from_pretrained(
-            options.model, options.device, num_devices=options.num_devices, parallel=options.parallel
+            options.model,
+            device=options.device,
+            dtype=options.dtype,
+            attention=options.attention,
+            compile=options.compile,
+            num_devices=options.num_devices,
+            parallel=options.parallel,
         )
         found = self.ursa.checkpoint.weights_sha256()
         if found != options.weights_sha256:
@@ -139,8 +162,11 @@ class Worker:
         self._steps = Steps(self._store)
         self._num_threads = options.num_threads
         self._frames: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._compiled: set[tuple[int, ...]] = set()
 
     def run(self, request: Request) -> Iterator[Step | Done]:
+        if request.codes is None and self.ursa.backends.compile:
+            self._compile_for(request.segment)
         started = perf_counter()
         segment = request.segment
         codes = request.codes
@@ -175,7 +201,9 @@ class Worker:
     def device_kind(self) -> str:
         """Devices of one kind give the same bits."""
         name = self._device_name() if self.ursa.device.type == "cuda" else _cpu_name()
-        return f"{name} (torch {torch.__version__}, {self.ursa.dtype}, {self._num_threads} threads{self.ursa.sharing})"
+        ursa = self.ursa
+        computes = f"torch {torch.__version__}, {ursa.dtype}, {ursa.backends}, {self._num_threads} threads"
+        return f"{name} ({computes}{ursa.sharing})"
 
     def warm_up(self) -> str:
         """Make a known tiny segment; the hash of its codes and frames."""
@@ -191,6 +219,15 @@ class Worker:
         answer = hashlib.sha256(codes.cpu().numpy().tobytes())
         answer.update(self.ursa.decode(codes).tobytes())
         return answer.hexdigest()
+
+    def _compile_for(self, segment: Segment) -> None:
+        """Have sizes that are new compiled, for one branch and for two, before any time is taken."""
+        sizes = segment.height, segment.width, segment.num_frames, segment.max_prompt_length
+        if sizes not in self._compiled:
+            for guidance in (1.0, segment.guidance):
+                alone = replace(segment, guidance=guidance, steps=1)
+                list(generate_segment(self.ursa, alone, None))
+            self._compiled.add(sizes)
 
     def _generate(self, request: Request) -> Iterator[tuple[int, torch.Tensor]]:
         """Steps done and codes, from where somebody has come with this segment."""

@@ -201,6 +201,11 @@ def test_devices_that_cannot_be_used_so_are_refused(number, parallel, words):
         Devices(CPU, number, parallel)
 
 
+def test_several_devices_with_compiled_blocks_are_refused():
+    with pytest.raises(OptionError, match="compile is on with 2 devices"):
+        check_devices(2, None, compile=True)
+
+
 def test_an_unknown_way_to_share_is_refused():
     with pytest.raises(OptionError, match="'tensor', expected 'guidance' or 'sequence'"):
         check_devices(2, "tensor")

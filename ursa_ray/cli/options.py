@@ -20,6 +20,22 @@ class Parallel(StrEnum):
     SEQUENCE = "sequence"
 
 
+class Dtype(StrEnum):
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+    FLOAT32 = "float32"
+
+
+class Attention(StrEnum):
+    """Those of `model.backends`, which takes torch to import."""
+
+    CUDNN = "cudnn"
+    FLASH = "flash"
+    EFFICIENT = "efficient"
+    ONEDNN = "onednn"
+    MATH = "math"
+
+
 StoryboardPath = Annotated[Path, typer.Argument(metavar="STORYBOARD", help="YAML file that says what to film.")]
 Retake = Annotated[
     list[str] | None,

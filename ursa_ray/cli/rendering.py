@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ursa_ray.cli.app import app
-from ursa_ray.cli.options import AsJson, Device, Parallel, Retake, StoryboardPath, require_lasting, require_limits
+from ursa_ray.cli.options import (
+    AsJson,
+    Attention,
+    Device,
+    Dtype,
+    Parallel,
+    Retake,
+    StoryboardPath,
+    require_lasting,
+    require_limits,
+)
 from ursa_ray.cli.output import say, say_json, warn, write_notes_with
 from ursa_ray.cli.planning import with_takes_of
 from ursa_ray.errors import LedgerError, OptionError
@@ -84,6 +94,23 @@ def render(
             show_default="guidance with 2, else sequence",
         ),
     ] = None,
+    dtype: Annotated[
+        Dtype | None,
+        typer.Option(
+            help="What a replica computes in. Another one gives another film.",
+            show_default="float16 on cuda, float32 on a CPU",
+        ),
+    ] = None,
+    attention: Annotated[
+        Attention | None,
+        typer.Option(
+            help="Kernel of attention, and no other; math holds all scores, 72 GB for 49 frames of a released model.",
+            show_default="the fastest that works; see: ursa-ray doctor",
+        ),
+    ] = None,
+    compile: Annotated[  # noqa: A002 - the option's name
+        bool, typer.Option("--compile", help="Compile the transformer with torch.compile, which takes a compiler.")
+    ] = False,
     retake: Retake = None,
     insecure_cluster: Annotated[
         bool, typer.Option("--insecure-cluster", help="Render also on a remote Ray cluster that asks for no token.")
@@ -120,10 +147,13 @@ def render(
         prepared.checkpoint.name,
         planned.weights_sha256,
         open_store(url).anywhere,
-        None if device is None else device.value,
-        threads,
-        devices_per_replica,
-        None if parallel is None else parallel.value,
+        device=None if device is None else device.value,
+        num_threads=threads,
+        num_devices=devices_per_replica,
+        parallel=None if parallel is None else parallel.value,
+        dtype=None if dtype is None else dtype.value,
+        attention=None if attention is None else attention.value,
+        compile=compile,
     )
     executor = _executor(worker, Limits(min_replicas, replicas), tuple(accelerator or ()), address, insecure_cluster)
     check_weights(prepared.checkpoint)

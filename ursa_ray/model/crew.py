@@ -31,7 +31,7 @@ NEWS_WITHIN_S = 5.0
 
 
 class Crew:
-    """`transformer` is the checkpoint's, on the first of the devices.
+    """`transformer` is the checkpoint's, on the first of the devices; the others compute as it does.
 
     Raises:
         ReplicaError: a follower could not start.
@@ -42,10 +42,10 @@ class Crew:
         self._lost: list[str] = []
         self._watches: list[Thread] = []
         folder = Path(mkdtemp(prefix="ursa-ray-crew-"))
-        dtype, num_threads = transformer.lm_head.weight.dtype, torch.get_num_threads()
+        assert transformer.backends is not None
+        how = transformer.lm_head.weight.dtype, transformer.backends, torch.get_num_threads()
         self._followers = [
-            Follower.start(Orders(rank, devices, checkpoint, dtype, num_threads, folder))
-            for rank in range(1, devices.number)
+            Follower.start(Orders(rank, devices, checkpoint, *how, folder)) for rank in range(1, devices.number)
         ]
         self._end = weakref.finalize(self, _end, self._followers, self._watches, folder)
         try:

@@ -54,7 +54,7 @@ class Devices:
         return self.first.index or 0
 
 
-def check_devices(number: int, parallel: str | None) -> None:
+def check_devices(number: int, parallel: str | None, compile: bool | None = None) -> None:  # noqa: A002
     """Refuse what is wrong on any machine.
 
     Raises:
@@ -66,6 +66,8 @@ def check_devices(number: int, parallel: str | None) -> None:
         raise OptionError(f"parallel is {parallel!r}, expected 'guidance' or 'sequence'.")
     if parallel is not None and number == 1:
         raise OptionError(f"parallel is {parallel!r} with one device. Give a model more, or leave it out.")
+    if compile and number > 1:
+        raise OptionError(f"compile is on with {number} devices, but what they tell each other cannot be compiled.")
     if parallel == "guidance" and number != 2:
         raise OptionError(
             f"parallel is 'guidance' with {number} devices, expected 2: one for each branch. Give 'sequence'."

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from ursa_ray.checkpoint import Checkpoint
+from ursa_ray.model.backends import Backends
 from ursa_ray.model.devices import Devices
 from ursa_ray.model.group import Group
 from ursa_ray.model.loading import load_transformer
@@ -34,6 +35,7 @@ class Orders:
     devices: Devices
     checkpoint: Checkpoint
     dtype: torch.dtype
+    backends: Backends
     num_threads: int
     folder: Path
 
@@ -81,6 +83,7 @@ def _follow(orders: Orders, pipe: Any) -> None:
         torch.set_num_threads(orders.num_threads)
         device = orders.devices[orders.rank]
         transformer = load_transformer(orders.checkpoint, device, orders.dtype)
+        transformer.compute_with(orders.backends)
         pipe.send(None)
         group = Group.join(orders.folder, orders.rank, orders.devices.number, device)
         member = Member(transformer, group, orders.devices.splits_guidance)

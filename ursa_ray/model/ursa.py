@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ursa_ray.checkpoint import Checkpoint, TextTokenizer, open_checkpoint
 from ursa_ray.errors import CheckpointError, OptionError
+from ursa_ray.model.backends import Backends, choose_backends
 from ursa_ray.model.crew import Crew
-from ursa_ray.model.devices import Devices, Parallel
+from ursa_ray.model.devices import Devices, Parallel, check_devices
 from ursa_ray.model.guidance import Denoiser, Guidance
 from ursa_ray.model.image_tokenizer import ImageTokenizer
 from ursa_ray.model.loading import VisualTokenizer, load_codebook, load_transformer, load_visual_tokenizer
@@ -24,6 +25,8 @@ from ursa_ray.model.transformer import Transformer
 Codes = Int64[Tensor, "t h w"]
 Condition = Int64[Tensor, "t_given h w"]
 
+DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+
 
 def choose_device(device: str | torch.device | None) -> torch.device:
     """The device that is asked for; without a wish cuda where there is one, else cpu.
@@ -32,9 +35,24 @@ def choose_device(device: str | torch.device | None) -> torch.device:
         OptionError: there is no such device here.
     """
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if chosen.type not in ("cpu", "cuda"):
+        raise OptionError(f"device is {chosen}, expected cpu or cuda.")
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise OptionError(f"device is {chosen}, but torch {torch.__version__} finds no GPU here. See: ursa-ray doctor")
     return chosen
+
+
+def choose_dtype(device: torch.device, dtype: str | torch.dtype | None) -> torch.dtype:
+    """The dtype that is asked for, or that of a device: float16 on cuda, float32 on a cpu.
+
+    Raises:
+        OptionError: the network does not compute in a dtype of that name.
+    """
+    if dtype is None:
+        return torch.float32 if device.type == "cpu" else torch.float16
+    if isinstance(dtype, str) and dtype not in DTYPES:
+        raise OptionError(f"dtype is {dtype!r}, expected {', '.join(DTYPES)}.")
+    return DTYPES[dtype] if isinstance(dtype, str) else dtype
 
 
 class Ursa:
@@ -55,24 +73,31 @@ class Ursa:
         cls,
         name: str,
         device: str | torch.device | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: str | torch.dtype | None = None,
+        attention: str | None = None,
+        draws: str | None = None,
+        compile: bool | None = None,  # noqa: A002 - torch's name
         num_devices: int = 1,
         parallel: Parallel | None = None,
     ) -> "Ursa":
         """Load `tiny`, a folder in the published layout, or a hub id, which is downloaded when it is not cached.
 
-        `device` is cuda where there is one, else cpu; `dtype` float16 on cuda, float32 on a cpu. With `num_devices` it
-        is the first of several, which share every step as `Devices` says. The others are used by processes that
-        `multiprocessing` spawns, so a script must guard its main part with `if __name__ == "__main__"`.
+        `device` is cuda where there is one, else cpu; `dtype` float16 on cuda, float32 on a cpu. `attention`, `draws`
+        and `compile` are those of `Backends`, chosen for the device unless they are given.
+
+        With `num_devices` the device is the first of several, which share every step as `Devices` says. The others are
+        used by processes that `multiprocessing` spawns, so a script must guard its main part with
+        `if __name__ == "__main__"`.
 
         Raises:
             CheckpointError: the model is not to be had, or its files do not fit each other.
-            OptionError: the devices are not to be had, or cannot be used so.
+            OptionError: there is no such device or backend here, or several cannot be used so.
             ReplicaError: one of several devices could not load the model.
         """
+        check_devices(num_devices, parallel, compile)
         devices = Devices(choose_device(device), num_devices, parallel)
         device = devices[0]
-        dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
+        dtype = choose_dtype(device, dtype)
         checkpoint = open_checkpoint(name, fetch=True)
         assert checkpoint.folder is not None
         ursa = cls(
@@ -85,6 +110,8 @@ class Ursa:
         num_codes, num_scored = ursa.tokenizer.num_codes, checkpoint.transformer.lm_head_size
         if num_codes != num_scored:
             raise CheckpointError(f"{name}: the tokenizer has {num_codes} codes, the transformer scores {num_scored}.")
+        config = ursa.transformer.config  # with the size of heads that the weights have
+        ursa.transformer.compute_with(choose_backends(config, device, dtype, attention, draws, compile))
         if devices.number > 1:
             ursa.crew = Crew(ursa.transformer, checkpoint, devices)
         return ursa
@@ -101,6 +128,11 @@ class Ursa:
     @property
     def dtype(self) -> torch.dtype:
         return self.transformer.lm_head.weight.dtype
+
+    @property
+    def backends(self) -> Backends:
+        assert self.transformer.backends is not None
+        return self.transformer.backends
 
     @property
     def sharing(self) -> str:
