@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.processes import listeners_below
 from ursa_ray.errors import OptionError, ReplicaError
 from ursa_ray.model import Devices, Ursa, check_devices
 
@@ -77,6 +78,12 @@ def test_rows_of_several_devices_are_those_of_one(alone, together, num_prompts, 
     scored = None if scored is None else torch.tensor(scored)
     expected = transformer(prompts, codes, transformer.rotary(num_text, GRID), scored)
     torch.testing.assert_close(together.crew.rows(prompts, codes, GRID, scored), expected, **ROUNDING)
+
+
+def test_devices_listen_on_the_loopback_alone(together):
+    listeners = [address for pid in pids(together) for address, _ in listeners_below(pid)]
+    assert listeners
+    assert all(address.is_loopback for address in listeners), listeners
 
 
 @torch.no_grad()
