@@ -109,7 +109,7 @@ class InProcessExecutor:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._running = self._worker = None
+        self._let_go()
         wait([writing for _, _, writing in self._writing])
 
     @property
@@ -138,7 +138,7 @@ class InProcessExecutor:
         except (UrsaRayError, RuntimeError, OSError, MemoryError) as error:  # torch: a full GPU is a RuntimeError
             event = Failed(key, error)
             if not isinstance(error, InputError):
-                self._worker = None  # whatever it met may have left the device broken
+                self._let_go()  # whatever it met may have left the device broken
         if isinstance(event, Done) and not event.is_framed and self._worker is not None:
             self._writing.append((place, key, self._worker.framed(key)))
         if not isinstance(event, Step):
@@ -149,7 +149,7 @@ class InProcessExecutor:
         return []
 
     def replace(self, place: Place) -> None:
-        self._running = self._worker = None
+        self._let_go()
 
     def block(self, node: str) -> None:
         raise AssertionError(f"{node} is the only node")
@@ -163,6 +163,11 @@ class InProcessExecutor:
         error = writing.exception()
         assert error is None or isinstance(error, Exception), error
         return place, Framed(key, error)
+
+    def _let_go(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+        self._running = self._worker = None
 
     def _load(self) -> Worker:
         return Worker(self._options)

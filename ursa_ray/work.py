@@ -26,7 +26,7 @@ from ursa_ray.checkpoint.config import TransformerConfig
 from ursa_ray.errors import CheckpointError, OutputError
 from ursa_ray.ledger import Steps, open_store, preview_name
 from ursa_ray.media import frames_sha256, preview_webp, read_clip_tail, read_image, write_mezzanine
-from ursa_ray.model import Ursa, choose_backends, choose_device, choose_dtype
+from ursa_ray.model import Devices, Parallel, Ursa, check_devices, choose_backends, choose_device, choose_dtype
 from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
 from ursa_ray.writer import Writer
 
@@ -84,9 +84,14 @@ class WorkerOptions:
         weights_sha256: what the plan's keys were made with.
         run: where the run is, the same on every machine: frames and steps are written there and assets read.
         device: "cuda", "cpu", or None for what there is.
-        num_threads: of a replica on a CPU; other numbers round sums differently and so can give other codes.
+        num_threads: of each CPU of a replica; other numbers round sums differently and so can give other codes.
         dtype, attention, compile: as for `Ursa.from_pretrained`; None for the device's best.
         preview_steps: steps, counted from 1, in which a preview is written.
+        num_devices: of a replica, on one machine.
+        parallel: how several devices share a step, as `model.Devices` has it; rounds otherwise, too.
+
+    Raises:
+        OptionError: so many devices cannot be used so.
     """
 
     model: str
@@ -98,6 +103,11 @@ class WorkerOptions:
     attention: str | None = None
     compile: bool | None = None
     preview_steps: tuple[int, ...] = ()
+    num_devices: int = 1
+    parallel: Parallel | None = None
+
+    def __post_init__(self) -> None:
+        check_devices(self.num_devices, self.parallel, self.compile)
 
 
 def require_device(options: WorkerOptions) -> None:
@@ -106,7 +116,7 @@ def require_device(options: WorkerOptions) -> None:
     Raises:
         OptionError: it would not.
     """
-    device = choose_device(options.device)
+    device = Devices(choose_device(options.device), options.num_devices, options.parallel)[0]
     choose_backends(
         TransformerConfig(), device, choose_dtype(device, options.dtype), options.attention, compile=options.compile
     )
@@ -150,6 +160,7 @@ class Worker:
 
     Raises:
         CheckpointError: the model is not to be had here, or is not the one that was planned with.
+        ReplicaError: one of several devices could not load it.
     """
 
     def __init__(self, options: WorkerOptions):
@@ -160,6 +171,8 @@ class Worker:
             dtype=options.dtype,
             attention=options.attention,
             compile=options.compile,
+            num_devices=options.num_devices,
+            parallel=options.parallel,
         )
         found = self.ursa.checkpoint.weights_sha256()
         if found != options.weights_sha256:
@@ -207,7 +220,7 @@ class Worker:
             segment.key,
             codes,
             frames_sha256(frames),
-            self._device_name(),
+            self._device_name() + self.ursa.sharing,
             str(self.ursa.dtype),
             self._num_threads,
             perf_counter() - started,
@@ -218,12 +231,17 @@ class Worker:
         """The writing of the frames of a segment that was `Done`; ask once for each."""
         return self._writing.pop(key)
 
+    def close(self) -> None:
+        """Let go of what does not go with this object: devices beyond the first."""
+        self.ursa.close()
+
     @property
     def device_kind(self) -> str:
         """Devices of one kind give the same bits."""
         name = self._device_name() if self.ursa.device.type == "cuda" else _cpu_name()
         ursa = self.ursa
-        return f"{name} (torch {torch.__version__}, {ursa.dtype}, {ursa.backends}, {self._num_threads} threads)"
+        computes = f"torch {torch.__version__}, {ursa.dtype}, {ursa.backends}, {self._num_threads} threads"
+        return f"{name} ({computes}{ursa.sharing})"
 
     def warm_up(self) -> str:
         """Make a known tiny segment; the hash of its codes and frames."""

@@ -244,3 +244,14 @@ def test_so_does_one_whose_node_is_about_to_be_taken_but_a_broken_one_does_not(r
     pool.has_written(broken)
     pool.has_written(leaving)
     assert ray.killed == [broken.replica, leaving.replica]
+
+
+@pytest.mark.parametrize(("device", "unit"), [("cuda", "GPU"), ("cpu", "CPU")])
+def test_a_replica_with_several_devices_asks_for_them_on_one_node(ray, device, unit):
+    ray.all_nodes = [
+        {"Alive": True, "NodeID": str(number), "Labels": {}, "Resources": {unit: number}} for number in (1, 2, 3)
+    ]
+    pool = Pool(WorkerOptions("tiny", "", "", device, num_devices=2), Limits(), (), object)
+    pool.scale(Demand(1, 1))
+    assert ray.made[0].needs[f"num_{unit.lower()}s"] == 2
+    assert pool.num_nodes == 2

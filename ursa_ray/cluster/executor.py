@@ -31,8 +31,8 @@ class RayOptions:
     """How to have replicas.
 
     Attributes:
-        limits: how many at once; without a ceiling one on each GPU of a cluster of our own, as many as can work on the
-            GPUs of another, and the floor or one where there are none.
+        limits: how many at once; without a ceiling as many as the GPUs of a cluster of our own are enough for, as many
+            as can work on those of another, and the floor or one where there are none.
         address: None for a cluster of our own.
         insecure: also on a remote cluster that asks for no token.
         accelerators: kinds of GPU as Ray labels them, such as H100; any, if empty.
@@ -69,7 +69,8 @@ class RayExecutor:
     def __enter__(self) -> Self:
         options = self._options
         with ExitStack() as stack:
-            stack.enter_context(connected(options.address, options.limits.ceiling or 1, options.insecure))
+            num_cpus = (options.limits.ceiling or 1) * self._worker.num_devices
+            stack.enter_context(connected(options.address, num_cpus, options.insecure))
             num_gpus = int(ray.cluster_resources().get("GPU", 0))
             is_unasked = options.address is not None and self._worker.device is None and not num_gpus
             if is_unasked and self._worker.model != TINY_NAME:
@@ -152,7 +153,9 @@ class RayExecutor:
             return limits
         if worker.device != "cuda":
             return replace(limits, ceiling=max(1, limits.floor))
-        return limits if self._options.address is not None else replace(limits, ceiling=num_gpus)
+        if self._options.address is not None:
+            return limits
+        return replace(limits, ceiling=num_gpus // worker.num_devices)
 
     def _listen(self, timeout_s: float) -> list[Any]:
         """All that have news, once one has: asking takes 0.75 ms of CPU with 1000 streams, however many have some."""

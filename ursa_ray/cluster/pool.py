@@ -1,7 +1,7 @@
 """The replicas of a render: asked for when there is work for them, let go when there is none.
 
 Asking makes an autoscaler start nodes, letting go makes it end them. A replica is an actor with one GPU, or one CPU
-where there are none; Ray neither restarts it nor repeats a call.
+where there are none, or with several of one node; Ray neither restarts it nor repeats a call.
 """
 
 from collections import Counter, deque
@@ -162,7 +162,7 @@ class Pool:
             held = "".join(f" {place.replica[:12]} gets no work: {self.distrust(place)}." for place in self._held)
             raise ReplicaError(
                 f"no replica could start within {START_TIMEOUT_S} s: the cluster has {ray.cluster_resources()}.{held} "
-                "Add nodes, or ask for others (--device, --accelerator)."
+                "Add nodes, or ask for others (--device, --devices-per-replica, --accelerator)."
             )
 
     def kill(self) -> None:
@@ -170,15 +170,19 @@ class Pool:
         for actor in (*self.starting.values(), *(replica.actor for replica in ready)):
             ray.kill(actor)
 
+    @property
+    def _unit(self) -> str:
+        return "GPU" if self._worker.device == "cuda" else "CPU"
+
     def _is_usable(self, node: dict[str, Any]) -> bool:
-        unit = "GPU" if self._worker.device == "cuda" else "CPU"
         if not node["Alive"] or node["NodeID"] in self._blocked | self._draining.ids:
             return False
         accelerator = node["Labels"].get(ACCELERATOR_LABEL)
-        return node["Resources"].get(unit, 0) > 0 and (not self._accelerators or accelerator in self._accelerators)
+        has_room = node["Resources"].get(self._unit, 0) >= self._worker.num_devices
+        return has_room and (not self._accelerators or accelerator in self._accelerators)
 
     def _start(self) -> None:
-        needs: dict[str, Any] = {"num_gpus": 1} if self._worker.device == "cuda" else {"num_cpus": 1}
+        needs: dict[str, Any] = {f"num_{self._unit.lower()}s": self._worker.num_devices}
         labels = {}
         if self._blocked:
             labels["ray.io/node-id"] = f"!in({','.join(sorted(self._blocked))})"
