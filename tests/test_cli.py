@@ -160,7 +160,27 @@ def test_doctor_finds_what_rendering_needs(run_command):
     _, out, _ = run_command("doctor", "--json")
     found = last_line(out)
     assert found["ffmpeg"]["ok"]
+    assert "cpu: onednn attention, torch draws" in found["backends"]["found"]
     assert found["built-in model"]["ok"]
+
+
+@pytest.mark.parametrize("options", [["--attention", "cudnn"], ["--attention", "onednn", "--dtype", "float16"]])
+def test_an_attention_kernel_that_cannot_compute_here_is_refused_before_anything_is_written(
+    run_command, tmp_path, options
+):
+    run = tmp_path / "run"
+    code, _, err = run_command("render", write(tmp_path, TWO_SHOTS), "--run", run, "--device", "cpu", *options)
+    assert (code, run.exists()) == (2, False)
+    assert f"attention is '{options[1]}'" in err
+
+
+def test_a_render_computes_in_the_dtype_and_with_the_attention_that_are_asked_for(run_command, tmp_path, caplog):
+    caplog.set_level("INFO", "ursa_ray.model.backends")
+    options = ["--device", "cpu", "--dtype", "bfloat16", "--attention", "math"]
+    code, _, _ = run_command("render", write(tmp_path, TWO_SHOTS), "--run", tmp_path / "run", *options)
+    assert code == 0
+    assert {commit.dtype for commit in Run.open(tmp_path / "run").segments.values()} == {"torch.bfloat16"}
+    assert "cpu in torch.bfloat16 computes with math attention" in caplog.text
 
 
 def test_a_render_into_a_folder_that_holds_something_else_is_refused(run_command, tmp_path):

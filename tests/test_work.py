@@ -70,3 +70,10 @@ def test_a_segment_goes_on_from_the_step_that_was_reached_and_ends_the_same(plan
     *steps, done = worker.run(request)
     assert [step.done for step in steps] == list(range(num_done + 1, 4))
     np.testing.assert_array_equal(done.codes, undisturbed.codes)
+
+
+def test_what_computes_belongs_to_the_kind_of_a_device_whose_answers_are_alike(plan, tmp_path):
+    store = Run.create(tmp_path / "run").store.anywhere
+    options = WorkerOptions("tiny", plan.weights_sha256, store, device="cpu")
+    kinds = [Worker(replace(options, attention=kernel)).device_kind for kernel in (None, "flash")]
+    assert "onednn attention" in kinds[0] and "flash attention" in kinds[1]

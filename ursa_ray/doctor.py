@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from ursa_ray import __version__
 from ursa_ray.checkpoint import open_checkpoint
+from ursa_ray.checkpoint.config import TransformerConfig
 from ursa_ray.checkpoint.released import RELEASED
 from ursa_ray.media import CODECS, encoders, ffmpeg_sha256, ffmpeg_version
 
@@ -29,6 +30,7 @@ def examine() -> list[Finding]:
     checks: dict[str, Callable[[], Finding]] = {
         "software": _software,
         "devices": _devices,
+        "backends": _backends,
         "ffmpeg": _ffmpeg,
         "disk": _disk,
         "models": _models,
@@ -58,6 +60,19 @@ def _devices() -> Finding:
     return Finding(
         "devices", f"no GPU; {os.cpu_count()} CPU cores are enough for the model tiny, not for released ones"
     )
+
+
+def _backends() -> Finding:
+    """How released models would compute on each device."""
+    import torch
+
+    from ursa_ray.model import choose_backends, choose_dtype
+
+    def chosen(device: torch.device) -> str:
+        return str(choose_backends(TransformerConfig(), device, choose_dtype(device, None)))
+
+    devices = [torch.device("cuda", index) for index in range(torch.cuda.device_count())] + [torch.device("cpu")]
+    return Finding("backends", "; ".join(f"{device}: {chosen(device)}" for device in devices))
 
 
 def _ffmpeg() -> Finding:

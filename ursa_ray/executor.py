@@ -8,9 +8,8 @@ from time import sleep
 from typing import Protocol, Self
 
 from ursa_ray.errors import InputError, UrsaRayError
-from ursa_ray.model import choose_device
 from ursa_ray.schedule import Demand, Place
-from ursa_ray.work import Done, Request, Step, Worker, WorkerOptions
+from ursa_ray.work import Done, Request, Step, Worker, WorkerOptions, require_device
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class InProcessExecutor:
     num_starting = 0
 
     def __init__(self, options: WorkerOptions):
-        choose_device(options.device)
+        require_device(options)
         self._options = options
         self._worker: Worker | None = None
         self._num_workers = 0

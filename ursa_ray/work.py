@@ -9,7 +9,7 @@ import platform
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from socket import gethostname
@@ -18,10 +18,11 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from ursa_ray.checkpoint.config import TransformerConfig
 from ursa_ray.errors import CheckpointError, OutputError
 from ursa_ray.ledger import Steps, open_store
 from ursa_ray.media import read_clip_tail, read_image, write_mezzanine
-from ursa_ray.model import Ursa
+from ursa_ray.model import Ursa, choose_backends, choose_device, choose_dtype
 from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
 
 # Decoded segments that are kept: a child mostly runs where its parent did.
@@ -84,6 +85,18 @@ class WorkerOptions:
     compile: bool | None = None
 
 
+def require_device(options: WorkerOptions) -> None:
+    """Find out, before there is a model, whether one would compute here as it is asked to.
+
+    Raises:
+        OptionError: it would not.
+    """
+    device = choose_device(options.device)
+    choose_backends(
+        TransformerConfig(), device, choose_dtype(device, options.dtype), options.attention, compile=options.compile
+    )
+
+
 def generate_segment(
     ursa: Ursa, segment: Segment, condition: np.ndarray | None, resume: tuple[int, torch.Tensor] | None = None
 ) -> Iterator[tuple[int, torch.Tensor]]:
@@ -136,8 +149,11 @@ class Worker:
         self._steps = Steps(self._store)
         self._num_threads = options.num_threads
         self._frames: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._compiled: set[tuple[int, ...]] = set()
 
     def run(self, request: Request) -> Iterator[Step | Done]:
+        if request.codes is None and self.ursa.backends.compile:
+            self._compile_for(request.segment)
         started = perf_counter()
         segment = request.segment
         codes = request.codes
@@ -185,6 +201,15 @@ class Worker:
         answer = hashlib.sha256(codes.cpu().numpy().tobytes())
         answer.update(self.ursa.decode(codes).tobytes())
         return answer.hexdigest()
+
+    def _compile_for(self, segment: Segment) -> None:
+        """Have sizes that are new compiled, for one branch and for two, before any time is taken."""
+        sizes = segment.height, segment.width, segment.num_frames, segment.max_prompt_length
+        if sizes not in self._compiled:
+            for guidance in (1.0, segment.guidance):
+                alone = replace(segment, guidance=guidance, steps=1)
+                list(generate_segment(self.ursa, alone, None))
+            self._compiled.add(sizes)
 
     def _generate(self, request: Request) -> Iterator[tuple[int, torch.Tensor]]:
         """Steps done and codes, from where somebody has come with this segment."""

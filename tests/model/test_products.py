@@ -42,6 +42,18 @@ def test_attention_is_that_of_the_formula_for_any_number_of_queries(num_queries)
     torch.testing.assert_close(attend(q, k, v), attention(q, k, v), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("kernel", ["onednn", "flash", "math"])
+def test_a_kernel_that_is_named_gives_the_attention_of_the_formula(kernel):
+    q, k, v = normal(2, 4, 1100, 16), normal(2, 2, 301, 16, seed=1), normal(2, 2, 301, 16, seed=2)
+    torch.testing.assert_close(attend(q, k, v, kernel), attention(q, k, v), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kernel", ["cudnn", "efficient"])
+def test_a_kernel_that_cannot_compute_leaves_it_to_no_other(kernel):
+    with pytest.raises(RuntimeError, match="backend"):
+        attend(normal(1, 2, 5, 8), normal(1, 1, 5, 8), normal(1, 1, 5, 8), kernel)
+
+
 def test_this_machine_takes_onednn_without_gradients_alone():
     x, weight = normal(3, 7), normal(11, 7).requires_grad_()
     assert not products._has_onednn(x, weight)

@@ -15,7 +15,8 @@ One legend for the axes in the signatures of this package:
     e       components of a codebook vector
 """
 
+from ursa_ray.model.backends import Backends, choose_backends
 from ursa_ray.model.loading import check_weights
-from ursa_ray.model.ursa import Ursa, choose_device
+from ursa_ray.model.ursa import Ursa, choose_device, choose_dtype
 
-__all__ = ["Ursa", "check_weights", "choose_device"]
+__all__ = ["Backends", "Ursa", "check_weights", "choose_backends", "choose_device", "choose_dtype"]

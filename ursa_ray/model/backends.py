@@ -67,6 +67,8 @@ def choose_backends(
     Raises:
         OptionError: there is none of that name, it does not work here, or none of all does.
     """
+    if compile:
+        _require_compiler(device)
     backends = Backends(
         _attention(config, device, dtype, attention),
         _draws(device, draws),
@@ -145,3 +147,14 @@ def _draws(device: torch.device, wish: str | None) -> str:
             f"draws is {wish!r}, expected {' or '.join(known)} on {device.type}, or nothing for {known[0]}."
         )
     return wish or known[0]
+
+
+def _require_compiler(device: torch.device) -> None:
+    try:
+        torch.compile(torch.square)(torch.ones(1, device=device))
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise OptionError(
+            f"compile needs a C++ compiler, and Triton on cuda, but on {device} torch.compile says: {reason} Install "
+            "g++, or leave it out."
+        ) from error

@@ -6,6 +6,8 @@ start at begin-of-visual and leave out the last one. Of the last layer, which no
 asked for are computed, though their keys and values are those of all. Module names are those of the published weights.
 """
 
+from collections.abc import Callable
+
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int64
@@ -32,6 +34,15 @@ class Linear(nn.Linear):
         return linear(input, self.weight)
 
 
+def joined(*layers: Linear) -> Float[Tensor, "out d"]:
+    """Weights of several layers, one below the other; the layers keep theirs, by their names, as views of it."""
+    weights = torch.cat([layer.weight for layer in layers])
+    parts = weights.split([layer.out_features for layer in layers])
+    for layer, part in zip(layers, parts, strict=True):
+        layer.weight = nn.Parameter(part, requires_grad=False)
+    return weights
+
+
 class Attention(nn.Module):
     """Grouped-query attention over the whole sequence, queries and keys normalised per head before rotation."""
 
@@ -40,6 +51,7 @@ class Attention(nn.Module):
         d, head_dim = config.hidden_size, config.head_dim
         self.head_dim = head_dim
         self.kernel: str | None = None
+        self.fused: Tensor | None = None
         self.q_proj = Linear(d, config.num_attention_heads * head_dim)
         self.k_proj = Linear(d, config.num_key_value_heads * head_dim)
         self.v_proj = Linear(d, config.num_key_value_heads * head_dim)
@@ -52,10 +64,22 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "b rows d"]:
         q, k, v = (
             rearrange(projected, "b n (heads d) -> b heads n d", d=self.head_dim)
-            for projected in (self.q_proj(x[:, rows]), self.k_proj(x), self.v_proj(x))
+            for projected in self._projected(x, rows)
         )
         q, k = rotate(self.q_norm(q), rotary[:, rows]), rotate(self.k_norm(k), rotary)
         return self.o_proj(rearrange(attend(q, k, v, self.kernel), "b heads n d -> b n (heads d)"))
+
+    def compute_with(self, backends: Backends) -> None:
+        self.kernel = backends.attention
+        self.fused = joined(self.q_proj, self.k_proj, self.v_proj) if backends.fused else None
+
+    def _projected(self, x: Float[Tensor, "b n d"], rows: Rows) -> tuple[Float[Tensor, "b ..."], ...]:
+        """Queries of some rows, keys and values of all."""
+        layers = self.q_proj, self.k_proj, self.v_proj
+        if self.fused is None or rows is not ALL:
+            queries, *others = layers
+            return queries(x[:, rows]), *(layer(x) for layer in others)
+        return linear(x, self.fused).split([layer.out_features for layer in layers], dim=-1)
 
 
 class FeedForward(nn.Module):
@@ -64,9 +88,13 @@ class FeedForward(nn.Module):
         self.gate_proj = Linear(config.hidden_size, config.intermediate_size)
         self.up_proj = Linear(config.hidden_size, config.intermediate_size)
         self.down_proj = Linear(config.intermediate_size, config.hidden_size)
+        self.fused: Tensor | None = None
+
+    def compute_with(self, backends: Backends) -> None:
+        self.fused = joined(self.gate_proj, self.up_proj) if backends.fused else None
 
     def forward(self, x: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
-        gate, up = self.gate_proj(x), self.up_proj(x)
+        gate, up = (self.gate_proj(x), self.up_proj(x)) if self.fused is None else linear(x, self.fused).chunk(2, -1)
         # The published kernel multiplies in float32 and rounds once.
         return self.down_proj((F.silu(gate.float()) * up.float()).to(x.dtype))
 
@@ -89,19 +117,31 @@ class Block(nn.Module):
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
+def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """For sizes as they come, so anew for other ones."""
+    # Else kernels are chosen by timing them, and two replicas on one kind of device may round differently.
+    options = {"deterministic": True} if "deterministic" in torch._inductor.list_options() else None
+    return torch.compile(function, dynamic=False, options=options)
+
+
 class Body(nn.Module):
     def __init__(self, config: TransformerConfig):
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.block: Callable[[Block, Tensor, Tensor], Tensor] = Block.__call__
+
+    def compute_with(self, backends: Backends) -> None:
+        # Not the last layer: the number of its rows is another one in most steps.
+        self.block = compiled(Block.forward) if backends.compile else Block.__call__
 
     def forward(
         self, ids: Int64[Tensor, "b n"], rotary: Float[Tensor, "2 n pairs"], rows: Rows
     ) -> Float[Tensor, "b rows d"]:
         x = self.embed_tokens(ids)
         for layer in self.layers[:-1]:
-            x = layer(x, rotary)
+            x = self.block(layer, x, rotary)
         return self.norm(self.layers[-1](x, rotary, rows))
 
 
@@ -119,8 +159,8 @@ class Transformer(nn.Module):
         """Have its weights, which are loaded and on their device, computed with so from now on; without gradients."""
         self.backends = backends
         for module in self.modules():
-            if isinstance(module, Attention):
-                module.kernel = backends.attention
+            if isinstance(module, Attention | FeedForward | Body):
+                module.compute_with(backends)
 
     def rotary(self, num_text: int, grid: tuple[int, int, int]) -> Float[Tensor, "2 n pairs"]:
         """Rotary table of a sequence; the same for all steps of a generation."""

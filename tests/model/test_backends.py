@@ -1,0 +1,118 @@
+"""Backends are chosen once, by trying them, and no other than the chosen one computes."""
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.model.networks import hidden, network
+from ursa_ray.checkpoint.config import TransformerConfig
+from ursa_ray.cli.options import Attention, Dtype
+from ursa_ray.errors import OptionError
+from ursa_ray.model import backends
+from ursa_ray.model.backends import ATTENTION, MATH, Backends, choose_backends
+from ursa_ray.model.ursa import DTYPES, choose_dtype
+
+CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[2]
+RELEASED = TransformerConfig()
+
+
+@pytest.fixture(name="small", scope="module")
+def small_network():
+    return network()
+
+
+@pytest.mark.parametrize(("dtype", "kernel"), [("float32", "onednn"), ("bfloat16", "flash"), ("float16", "flash")])
+def test_a_cpu_computes_with_the_first_kernel_that_works_and_says_so(dtype, kernel, caplog):
+    caplog.set_level(logging.INFO)
+    assert choose_backends(RELEASED, CPU, DTYPES[dtype]) == Backends(kernel, "torch")
+    assert f"{kernel} attention, torch draws" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ({"attention": "fast"}, "attention is 'fast', expected onednn, flash, math on cpu"),
+        ({"attention": "cudnn"}, "attention is 'cudnn', expected onednn, flash, math on cpu"),
+        ({"draws": "dice"}, "draws is 'dice', expected torch on cpu"),
+    ],
+)
+def test_a_backend_that_a_device_lacks_is_refused_with_those_that_it_has(wish, message):
+    with pytest.raises(OptionError, match=message):
+        choose_backends(RELEASED, CPU, torch.float32, **wish)
+
+
+def test_a_kernel_that_is_asked_for_but_cannot_compute_is_refused_and_not_replaced():
+    with pytest.raises(OptionError, match=r"'onednn', which does not work on cpu in torch.float16.*float32, on a CPU"):
+        choose_backends(RELEASED, CPU, torch.float16, attention="onednn")
+
+
+def test_where_no_kernel_works_the_error_tells_why_each_was_refused_and_what_math_would_take(monkeypatch):
+    monkeypatch.setitem(ATTENTION, "cpu", ("cudnn", "efficient"))
+    with pytest.raises(OptionError) as caught:
+        choose_backends(RELEASED, CPU, torch.float16)
+    lines = str(caught.value).splitlines()
+    assert [line.split(": ")[0] for line in lines[1:3]] == ["  cudnn", "  efficient"]
+    assert all("backend" in line for line in lines[1:3])  # torch's own words
+    assert "takes 72 GB for the scores of 33,601 positions" in lines[-1]
+
+
+def test_math_computes_only_if_it_is_asked_for_and_tells_its_memory(caplog, monkeypatch):
+    monkeypatch.setitem(ATTENTION, "cpu", ())
+    with pytest.raises(OptionError):
+        choose_backends(RELEASED, CPU, torch.float16)
+    assert choose_backends(RELEASED, CPU, torch.float16, attention=MATH).attention == MATH
+    assert "72 GB" in caplog.text
+
+
+def test_a_kernel_with_wrong_results_is_not_taken(monkeypatch):
+    monkeypatch.setattr(backends, "attend", lambda q, k, v, kernel: q * (0.5 if kernel == "onednn" else 1))
+    assert choose_backends(RELEASED, CPU, torch.float32).attention == "flash"
+
+
+@pytest.mark.parametrize("scored", [None, torch.tensor([3, 4, 29])])
+@pytest.mark.parametrize("chosen", [Backends("flash"), Backends("math"), Backends("onednn", fused=True)], ids=str)
+def test_hidden_rows_are_the_same_whatever_computes_them(small, chosen, scored):
+    expected = hidden(small, Backends("onednn"), scored=scored)
+    torch.testing.assert_close(hidden(small, chosen, scored=scored), expected, atol=1e-5, rtol=0)
+
+
+def test_fused_products_leave_names_and_values_of_weights_and_take_no_memory_of_their_own():
+    small = network()
+    before = {name: weight.clone() for name, weight in small.state_dict().items()}
+    hidden(small, Backends("onednn", fused=True))
+    after = small.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(weight, before[name]) for name, weight in after.items())
+    attention = small.model.layers[0].self_attn
+    kept = {layer.weight.untyped_storage().data_ptr() for layer in (attention.q_proj, attention.k_proj)}
+    assert kept == {attention.fused.untyped_storage().data_ptr()}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.parametrize("words", [("onednn", "plain"), ("flash", "fused")])
+def test_compiled_blocks_give_the_same_rows_in_either_number_of_branches(words):
+    command = [sys.executable, "-m", "tests.model.compiled", "cpu", *words]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, cwd=ROOT).stdout)
+    assert max(found["differences"]) < 1e-5
+    assert found["breaks"] == []
+
+
+def test_names_on_the_command_line_are_those_of_the_model():
+    assert {*Attention} == {MATH, *(kernel for kernels in ATTENTION.values() for kernel in kernels)}
+    assert {*Dtype} == DTYPES.keys()
+
+
+def test_a_dtype_may_be_given_by_its_name_and_depends_else_on_the_device():
+    assert choose_dtype(CPU, "bfloat16") == torch.bfloat16
+    assert choose_dtype(CPU, None) == torch.float32
+    assert choose_dtype(torch.device("cuda"), None) == torch.float16
+    with pytest.raises(OptionError, match="dtype is 'int8', expected float16, bfloat16, float32"):
+        choose_dtype(CPU, "int8")
