@@ -78,7 +78,7 @@ class Side:
             self._process.stdin.flush()
             answer = self._answers.get(timeout=max(1.0, self._budget.left_s))
         except (Empty, OSError):
-            self.close()
+            self.close(patience_s=0)
             raise RowError(f"{what}: no answer in time, or the process is gone") from None
         if not answer:
             code = self._process.wait()
@@ -89,13 +89,20 @@ class Side:
             raise RowError(f"{what}: {found['error']}")
         return found["answer"]
 
-    def close(self) -> None:
+    def close(self, patience_s: float = 10) -> None:
+        """End it: by itself, so that what it started ends with it, or by force."""
         process, self._process, self._loaded = self._process, None, None
         if process is None:
             return
-        process.kill()
-        self._reader.join()
-        with suppress(OSError), process:  # what was not yet written cannot be
+        assert process.stdin is not None
+        with suppress(OSError):  # what was not yet written cannot be
+            process.stdin.close()
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        self._reader.join(5)
+        with process:  # closes its pipes
             pass
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd import DeviceType
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile, record_function
 
@@ -135,21 +136,33 @@ def parts(function: Callable[[], Any], device: torch.device) -> dict[str, Any]:
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_cuda else [])]
     with profile(activities=activities, acc_events=True) as profiler:
         seconds = seconds_of(function, device)
+    events = [event for event in profiler.events() if event.name not in RANGES]
+    operators = [event for event in events if event.device_type == DeviceType.CPU]
+    kernels = [(event.name, event.self_cpu_time_total) for event in operators]
+    launched = [(event, event.name, event.self_cpu_time_total) for event in operators]
+    if on_cuda:
+        kernels = [(event.name, event.time_range.elapsed_us()) for event in events if _is_kernel(event)]
+        # A range that some library opened has its own span on the device among its kernels.
+        launched = [(e, k.name, k.duration) for e in operators for k in e.kernels if k.name != e.name]
     by_part, by_kernel = defaultdict[str, float](float), defaultdict[str, list[float]](lambda: [0.0, 0])
-    for event in profiler.events():
-        kernels = [(kernel.name, kernel.duration) for kernel in event.kernels]
-        for name, us in kernels if on_cuda else [(event.name, event.self_cpu_time_total)]:
-            if name in RANGES or (on_cuda and name == event.name):  # a range's own span on the device
-                continue
-            by_part[_part(event, name)] += us / 1e3
-            by_kernel[name][0] += us / 1e3
-            by_kernel[name][1] += 1
+    for event, name, us in launched:
+        by_part[_part(event, name)] += us / 1e3
+    for name, us in kernels:
+        by_kernel[name][0] += us / 1e3
+        by_kernel[name][1] += 1
+    total_ms = sum(us for _, us in kernels) / 1e3
+    by_part["of unknown parts"] = total_ms - sum(by_part.values())
     longest = sorted(by_kernel.items(), key=lambda item: -item[1][0])[:NUM_KERNELS]
     return {
         "ms": seconds * 1e3,
+        "device_ms": total_ms,
         "parts": dict(sorted(by_part.items(), key=lambda item: -item[1])),
         "kernels": [{"name": name[:160], "ms": ms, "calls": calls} for name, (ms, calls) in longest],
     }
+
+
+def _is_kernel(event: Any) -> bool:
+    return event.device_type == DeviceType.CUDA and not getattr(event, "is_user_annotation", False)
 
 
 def _part(event: Any, kernel: str) -> str:

@@ -133,7 +133,7 @@ def _segment(rows: list[Row], all_rows: list[Row]) -> str:
 
 def _parts(row: Row) -> str:
     found = row["found"]
-    total = sum(found["parts"].values()) or 1.0
+    total = found["device_ms"] or 1.0
     title = f"Where a step of {row['side']} ({row['variant']}) goes, {row['size']}, step {row['step']}"
     title += f", {found['ms']:.0f} ms by the clock, {total:.0f} ms on the device"
     lines = [[name, f"{ms:.2f}", f"{ms / total:.1%}", ""] for name, ms in found["parts"].items()]
