@@ -64,3 +64,8 @@ class Denoiser:
         """Logits of some rows, in float32."""
         lm_head = self.transformer.lm_head
         return lm_head(hidden.to(lm_head.weight.dtype)).float()
+
+    @property
+    def head_weight(self) -> Float[Tensor, "k d"]:
+        """`head` is a product with it, for those who compute that product themselves."""
+        return self.transformer.lm_head.weight

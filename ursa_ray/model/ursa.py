@@ -12,6 +12,7 @@ from torch import Tensor
 from ursa_ray.checkpoint import Checkpoint, TextTokenizer, open_checkpoint
 from ursa_ray.errors import CheckpointError, OptionError
 from ursa_ray.model.backends import Backends, choose_backends
+from ursa_ray.model.draws import build_draws, choose_draws
 from ursa_ray.model.guidance import Denoiser, Guidance
 from ursa_ray.model.image_tokenizer import ImageTokenizer
 from ursa_ray.model.loading import VisualTokenizer, load_codebook, load_transformer, load_visual_tokenizer
@@ -99,6 +100,7 @@ class Ursa:
         if num_codes != num_scored:
             raise CheckpointError(f"{name}: the tokenizer has {num_codes} codes, the transformer scores {num_scored}.")
         config = ursa.transformer.config  # with the size of heads that the weights have
+        draws = choose_draws(ursa._path(torch.float32), ursa.transformer.lm_head.weight, draws)
         ursa.transformer.compute_with(choose_backends(config, device, dtype, attention, draws, compile))
         return ursa
 
@@ -220,7 +222,8 @@ class Ursa:
         seed = o.seed
         if o.generator is not None:
             seed = int(torch.randint(2**63 - 1, (), generator=o.generator, device=o.generator.device))
-        return FastSampler(self._path(torch.float32), times, seed, self.device)
+        path = self._path(torch.float32)
+        return FastSampler(path, times, seed, self.device, build_draws(self.backends.draws, path))
 
     def _path(self, dtype: torch.dtype) -> Path:
         return build_path(self.checkpoint.path, self.codebook.to(dtype))
