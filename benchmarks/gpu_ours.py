@@ -13,13 +13,15 @@ from unittest.mock import patch
 import gpu_machine
 import numpy as np
 import torch
-from gpu_side import drawn, fill, forget, labelled, measured, parts, save_rows, serve, weights_bytes
+from gpu_side import changed, codebook, drawn, fill, forget, labelled, measured, parts, save_rows, serve, weights_bytes
 
 from ursa_ray.checkpoint import Checkpoint, Defaults, default_overlap
 from ursa_ray.checkpoint.config import PathConfig, TransformerConfig, VideoTokenizerConfig
 from ursa_ray.model import Ursa
 from ursa_ray.model.backends import choose_backends
+from ursa_ray.model.draws import choose_draws
 from ursa_ray.model.guidance import Denoiser
+from ursa_ray.model.path import build_path
 from ursa_ray.model.sampling import FastSampler
 from ursa_ray.model.transformer import Transformer
 from ursa_ray.model.video_tokenizer import VideoTokenizer
@@ -58,20 +60,20 @@ class OurSide:
         forget(self.device)
         return found
 
-    def load(self, size: dict[str, Any], fused: bool = False, **wishes: Any) -> dict[str, Any]:
-        """Build the model anew, to compute as is wished (see `choose_backends`); how it does and its bytes."""
+    def load(self, size: dict[str, Any], draws: str, fused: bool = False, **wishes: Any) -> dict[str, Any]:
+        """Build the model anew, to compute as is wished (see `Backends`); how it does, and the bytes of its weights."""
         self.ursa = None
         forget(self.device)
         self.size, (self.codes, prompts) = size, drawn(size, self.device)
         transformer = self._filled(Transformer, TransformerConfig(**size["transformer"]))
         tokenizer = self._filled(VideoTokenizer, VideoTokenizerConfig(**_tuples(size["tokenizer"])))
-        backends = replace(choose_backends(transformer.config, self.device, self.dtype, **wishes), fused=fused)
+        config, path = transformer.config, PathConfig(**size["path"])
+        vectors = codebook(size["tokenizer"]["levels"], self.device)
+        draws = choose_draws(build_path(path, vectors), transformer.lm_head.weight, draws)
+        backends = replace(choose_backends(config, self.device, self.dtype, draws=draws, **wishes), fused=fused)
         transformer.compute_with(backends)
-        checkpoint = Checkpoint(
-            size["name"], None, transformer.config, tokenizer.config, PathConfig(**size["path"]), Defaults()
-        )
-        codebook = tokenizer.quantizer.codebook(self.device)
-        self.ursa = Ursa(checkpoint, Words(prompts), transformer, tokenizer, codebook)
+        checkpoint = Checkpoint(size["name"], None, config, tokenizer.config, path, Defaults())
+        self.ursa = Ursa(checkpoint, Words(prompts), transformer, tokenizer, vectors)
         return {"backends": str(backends), "weights_bytes": weights_bytes(transformer, tokenizer)}
 
     @torch.no_grad()
@@ -84,7 +86,9 @@ class OurSide:
         save_rows(transformer.lm_head(transformer(ids, self.codes, rotary, scored)), file)
 
     def step(self, step: int, seed: int) -> dict[str, Any]:
-        return measured(lambda: self._one(step, seed), self.device)
+        codes = list[torch.Tensor]()
+        found = measured(lambda: codes.append(self._one(step, seed)[1]), self.device)
+        return found | {"changed": changed(self.codes, codes[0])}
 
     def parts(self, step: int) -> dict[str, Any]:
         ranges = ((Denoiser, "hidden", "network"), (Denoiser, "head", "head"), (FastSampler, "step", "sampler"))

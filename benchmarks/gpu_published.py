@@ -16,7 +16,20 @@ from diffnext.models.text_encoders import qwen3
 from diffnext.models.transformers.transformer_ursa import URSATransformer3DModel
 from diffnext.pipelines.ursa.pipeline_ursa import URSAPipeline
 from diffnext.schedulers.scheduling_dfm import KineticOptimalScheduler, MetricDiscreteProbPath
-from gpu_side import drawn, fill, forced, forget, labelled, measured, parts, save_rows, serve, weights_bytes
+from gpu_side import (
+    changed,
+    codebook,
+    drawn,
+    fill,
+    forced,
+    forget,
+    labelled,
+    measured,
+    parts,
+    save_rows,
+    serve,
+    weights_bytes,
+)
 
 TOKENIZER_SIZES = (
     "block_out_channels",
@@ -61,11 +74,10 @@ class PublishedSide:
         tokenizer = self._filled(AutoencoderVQCosmos3D, {name: size["tokenizer"][name] for name in TOKENIZER_SIZES})
         path = size["path"]
         scheduler = KineticOptimalScheduler(alpha=path["alpha"], c=path["c"], shift=path["shift"])
-        every_code = torch.arange(size["transformer"]["lm_head_size"], device=self.device)
         # As published, of the weights' dtype.
-        codebook = tokenizer.quantizer.dequantize(every_code[None, None]).flatten(2)[0].T.to(self.dtype).contiguous()
-        scheduler.path = MetricDiscreteProbPath(codebook, path["alpha"], path["c"])
-        scheduler.codebook_size = len(codebook)
+        vectors = codebook(size["tokenizer"]["levels"], self.device).to(self.dtype)
+        scheduler.path = MetricDiscreteProbPath(vectors, path["alpha"], path["c"])
+        scheduler.codebook_size = len(vectors)
         self.pipeline = URSAPipeline(transformer, scheduler, tokenizer)
         return {"weights_bytes": weights_bytes(transformer, tokenizer)}
 
@@ -84,7 +96,9 @@ class PublishedSide:
             save_rows(transformer(ids, rope_pos=positions, logits_to_keep=keep)[0], file)
 
     def step(self, step: int, seed: int) -> dict[str, Any]:
-        return measured(lambda: self._one(step, seed), self.device)
+        codes = list[torch.Tensor]()
+        found = measured(lambda: codes.append(self._one(step, seed)), self.device)
+        return found | {"changed": changed(self.codes, codes[0])}
 
     def parts(self, step: int) -> dict[str, Any]:
         pipeline = self.pipeline

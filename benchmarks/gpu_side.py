@@ -120,6 +120,19 @@ def drawn(size: dict[str, Any], device: torch.device) -> tuple[torch.Tensor, tor
     return codes, prompts
 
 
+def codebook(levels: list[int], device: torch.device) -> torch.Tensor:
+    """Vectors of a grid of so many levels, (k, e): what stands in the released schedulers."""
+    steps = torch.tensor(levels, device=device)
+    half_widths, basis = steps // 2, steps.cumprod(0) // steps
+    codes = torch.arange(int(steps.prod()), device=device)[:, None]
+    return (codes // basis % steps - half_widths) / half_widths
+
+
+def changed(before: torch.Tensor, after: torch.Tensor) -> float:
+    """Share of codes that a step changed: it is to be the same, within noise, however the step is computed."""
+    return (before != after.flatten()).double().mean().item()
+
+
 def labelled(label: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` as a range of the profiler."""
 

@@ -71,8 +71,7 @@ class Size:
         return asdict(self) | {"grid": self.grid}
 
 
-# Small enough for a CPU, to try the script with. The published quantiser always has 64,000 codes, of which it takes the
-# first here; their distances are other ones.
+# Small enough for a CPU, to try the script with.
 SMALL = Size(
     "small",
     TransformerConfig(

@@ -1,5 +1,6 @@
 """The rows of `bench_gpu.py` as tables, with the goal beside each figure and whether it is met."""
 
+import statistics
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -83,6 +84,7 @@ def _steps(rows: list[Row], ceiling: float | None) -> str:
                 "" if share is None else _judged(share, FLOOR_SHARE),
                 *_peaks(peaks),
                 "" if apart is None else f"{apart:.1e}",
+                " / ".join(f"{statistics.mean(run['changed'] for run in runs):.2%}" for runs in found["runs"].values()),
             ]
         )
     columns = [
@@ -94,6 +96,7 @@ def _steps(rows: list[Row], ceiling: float | None) -> str:
         f"ours, GB (goal {MAX_PEAK_BYTES / 1e9:.0f})",
         f"of published (goal {PEAK_TIMES})",
         "logits apart",
+        "codes changed, ours / published",
     ]
     return _table("Steps, medians of runs in turns, peak of a step", columns, lines)
 

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from ursa_ray.checkpoint.released import RELEASED
+from ursa_ray.model.fsq import FiniteScalarQuantizer
 from ursa_ray.plan.cost import forward_flops
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -76,6 +78,13 @@ def test_the_least_work_of_a_step_is_that_of_the_table_of_goals(benchmarks, name
     config = RELEASED[f"BAAI/URSA-{name}-FSQ320"].transformer
     counted = 2 * forward_flops(config, 33_601) + 2.0 * 33_280 * config.hidden_size * 64_000
     assert counted - size.attention_flops / 2 < size.minimum_flops < counted
+
+
+def test_the_codebook_of_both_sides_is_that_of_the_quantizer(benchmarks):
+    from gpu_side import codebook
+
+    levels = (8, 8, 8, 5, 5, 5)
+    assert torch.equal(codebook(list(levels), torch.device("cpu")), FiniteScalarQuantizer(levels).codebook())
 
 
 def test_what_there_is_no_time_for_is_skipped_and_the_rest_is_written(tmp_path):
