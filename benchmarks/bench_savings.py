@@ -52,7 +52,7 @@ WITHOUT: dict[str, Any] = {
     "small blocks of logits": lambda: patch.object(sampling, "MAX_BLOCK_ON_CPU", 2**25),
     "oneDNN's linear layers": lambda: patch.object(transformer, "linear", F.linear),
     "oneDNN's attention": lambda: patch.object(
-        transformer, "attend", lambda q, k, v: F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+        transformer, "attend", lambda q, k, v, kernel: F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
     ),
     "blocks of rows in feed forward": lambda: patch.object(transformer, "by_rows", lambda function, x: function(x)),
 }

@@ -9,8 +9,6 @@ from jaxtyping import install_import_hook
 
 # Before torch is imported: more threads than free cores make small networks many times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
-# numpy's products of a few rows, in Triton's interpreter: 30 s against 2 s on a machine that is busy.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # The signatures of the model carry shapes; here, and only here, every call is checked against them.
 install_import_hook("ursa_ray.model", "beartype.beartype")

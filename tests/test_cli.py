@@ -1,6 +1,7 @@
 """The command line as users meet it: what it prints, what it exits with, what it leaves behind."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -181,6 +182,31 @@ def test_a_render_computes_in_the_dtype_and_with_the_attention_that_are_asked_fo
     assert code == 0
     assert {commit.dtype for commit in Run.open(tmp_path / "run").segments.values()} == {"torch.bfloat16"}
     assert "cpu in torch.bfloat16 computes with math attention" in caplog.text
+
+
+def compiling(folder, **environment):
+    """A render in a process of its own: torch.compile cannot follow the checks of shapes in this one."""
+    command = [sys.executable, "-m", "ursa_ray", "render", str(write(folder, TWO_SHOTS)), "--run", str(folder / "run")]
+    options = ["--device", "cpu", "--compile"]
+    return subprocess.run(command + options, capture_output=True, text=True, env=os.environ | environment)
+
+
+def test_without_a_compiler_nothing_is_compiled_and_nothing_written(tmp_path):
+    refused = compiling(tmp_path, CXX="/nowhere/g++")
+    assert (refused.returncode, (tmp_path / "run").exists()) == (2, False)
+    assert "compile needs a C++ compiler" in refused.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_render_makes_the_film_and_compiles_before_its_segments_clock_starts(tmp_path):
+    start_s = time.monotonic()
+    assert compiling(tmp_path, TORCHINDUCTOR_CACHE_DIR=str(tmp_path / "cache")).returncode == 0
+    elapsed_s = time.monotonic() - start_s
+    run = Run.open(tmp_path / "run")
+    assert probe(tmp_path / "run" / "film.mp4").num_frames == 38
+    # Compiling takes 5 to 30 s, a segment 0.3.
+    assert max(commit.seconds for commit in run.segments.values()) < elapsed_s / 5
 
 
 def test_a_render_into_a_folder_that_holds_something_else_is_refused(run_command, tmp_path):

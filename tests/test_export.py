@@ -167,6 +167,24 @@ def test_codes_are_decoded_with_as_many_threads_as_they_were_made_with(
     assert used == given
 
 
+def test_codes_are_decoded_in_the_dtype_that_they_were_made_in_if_that_was_on_such_a_device(
+    export, rendered, run_copy, tmp_path, monkeypatch
+):
+    run, given = Run.open(run_copy), [("cpu", "torch.bfloat16"), ("NVIDIA H200", "torch.float16")] * 2
+    for segment, (device, dtype) in zip(rendered[1].segments, given, strict=True):
+        mezzanine(run, segment.key).unlink()
+        run.commit(replace(run.segments[segment.key], device=device, dtype=dtype))
+    real, used = Ursa.decode, []
+
+    def decode(self, codes):
+        used.append(self.dtype)
+        return real(self, codes)
+
+    monkeypatch.setattr(Ursa, "decode", decode)
+    export(run_copy, "--out", tmp_path / "again.mp4", "--device", "cpu")
+    assert used == [torch.bfloat16, torch.float32] * 2
+
+
 def test_an_export_from_mezzanines_loads_no_torch(rendered, tmp_path):
     script = (
         "import sys, atexit\n"

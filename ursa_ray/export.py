@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ursa_ray.errors import OptionError, RenderError
 from ursa_ray.files import sweep_beside
-from ursa_ray.ledger import Run
+from ursa_ray.ledger import Commit, Run
 from ursa_ray.media import (
     MAX_PICTURE_PX,
     Codec,
@@ -31,6 +31,9 @@ from ursa_ray.media import (
     write_film,
 )
 from ursa_ray.plan import Plan, Segment
+
+if TYPE_CHECKING:
+    from ursa_ray.work import Worker
 
 # Passes frames on, and tells somebody how many of how many there were.
 Watch = Callable[[Iterable[np.ndarray], int], Iterable[np.ndarray]]
@@ -188,7 +191,7 @@ class _Frames:
         self.num_decoded = self.num_differing = 0
         self._plan, self._run, self._device, self._scratch = plan, run, device, scratch
         self._framed = run.framed()
-        self._worker = None
+        self._worker: tuple[str | None, Worker] | None = None
 
     def shown(self) -> Iterator[np.ndarray]:
         return film_frames(self._plan, self._read)
@@ -206,20 +209,30 @@ class _Frames:
         """The segment's frames as the render wrote them, in the scratch folder."""
         import torch  # which most exports do without
 
-        from ursa_ray.work import Done, Request, Worker, WorkerOptions
+        from ursa_ray.work import Done, Request
 
         commit = self._run.segments[segment.key]
         try:
-            if self._worker is None:
-                self._worker = Worker(
-                    WorkerOptions(self._plan.model, self._plan.weights_sha256, str(self._scratch), self._device)
-                )
+            worker = self._worker_like(commit)
             # Another number of threads can round to other frames than the film's.
             torch.set_num_threads(commit.num_threads or 1)
-            (done,) = self._worker.run(Request(segment, self._plan.fps, codes=commit.array()))
+            (done,) = worker.run(Request(segment, self._plan.fps, codes=commit.array()))
         except RuntimeError as error:  # torch reports a full GPU so
             raise RenderError(f"{segment.name}: its codes cannot be decoded: {error}. Try --device cpu.") from error
         assert isinstance(done, Done), done
         self.num_decoded += 1
         self.num_differing += done.frames_sha256 != commit.media_sha256
         return self._scratch / "media" / f"{done.frames_sha256}.mkv"
+
+    def _worker_like(self, commit: Commit) -> "Worker":
+        """With the dtype of a commit that was made on such a device: another one rounds to other frames."""
+        from ursa_ray.model import choose_device
+        from ursa_ray.work import Worker, WorkerOptions
+
+        is_alike = (commit.device == "cpu") == (choose_device(self._device).type == "cpu")
+        dtype = commit.dtype.removeprefix("torch.") if is_alike and commit.dtype else None
+        if self._worker is None or self._worker[0] != dtype:
+            model, weights_sha256 = self._plan.model, self._plan.weights_sha256
+            options = WorkerOptions(model, weights_sha256, str(self._scratch), self._device, dtype=dtype)
+            self._worker = dtype, Worker(options)
+        return self._worker[1]

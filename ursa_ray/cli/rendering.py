@@ -137,7 +137,7 @@ def render(
         num_threads=threads,
         dtype=None if dtype is None else dtype.value,
         attention=None if attention is None else attention.value,
-        compile=compile,
+        compile=compile or None,
     )
     executor = _executor(worker, Limits(min_replicas, replicas), tuple(accelerator or ()), address, insecure_cluster)
     check_weights(prepared.checkpoint)

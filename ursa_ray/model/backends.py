@@ -26,8 +26,8 @@ MATH = "math"
 # Of two branches of 49 frames of 320x512, for which the memory of the math kernel is told.
 NUM_BRANCHES, NUM_POSITIONS = 2, 33_601
 
-# Positions of the call that a kernel is tried with.
-NUM_TRIED = 64
+# Positions of the call that a kernel is tried with; odd, as those of released models are.
+NUM_TRIED = 65
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def require_attention(kernel: str, config: TransformerConfig, device: torch.devi
 def _refusal(kernel: str, config: TransformerConfig, device: torch.device, dtype: torch.dtype) -> str | None:
     """Why a kernel cannot compute here, in torch's words; None if it can."""
     q, k, v = (
-        torch.ones(1, heads, NUM_TRIED, config.head_dim, device=device, dtype=dtype)
+        torch.ones(1, NUM_TRIED, heads, config.head_dim, device=device, dtype=dtype).transpose(1, 2)
         for heads in (config.num_attention_heads, config.num_key_value_heads, config.num_key_value_heads)
     )
     with warnings.catch_warnings(record=True) as reasons, torch.no_grad():

@@ -62,7 +62,7 @@ def attend(
     if kernel == "efficient" or q.device.type == "cpu":  # on a CPU only from torch 2.9 on may heads share keys
         k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))
     with sdpa_kernel(KERNELS[kernel]):
-        return F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+        return F.scaled_dot_product_attention(q, k, v, enable_gqa=q.shape[1] != k.shape[1])
 
 
 def _attend_by_onednn(

@@ -7,6 +7,7 @@ asked for are computed, though their keys and values are those of all. Module na
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -120,7 +121,9 @@ class Block(nn.Module):
 def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """For sizes as they come, so anew for other ones."""
     # Else kernels are chosen by timing them, and two replicas on one kind of device may round differently.
-    options = {"deterministic": True} if "deterministic" in torch._inductor.list_options() else None
+    options: dict[str, Any] | None = (
+        {"deterministic": True} if "deterministic" in torch._inductor.list_options() else None
+    )
     return torch.compile(function, dynamic=False, options=options)
 
 
@@ -130,7 +133,7 @@ class Body(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        self.block: Callable[[Block, Tensor, Tensor], Tensor] = Block.__call__
+        self.block: Callable[..., Tensor] = Block.__call__
 
     def compute_with(self, backends: Backends) -> None:
         # Not the last layer: the number of its rows is another one in most steps.
