@@ -44,8 +44,8 @@ from gpu_process import HERE, Budget, RowError, Side, missing  # noqa: E402
 from gpu_sizes import SIZES, Size  # noqa: E402
 from gpu_tables import tables  # noqa: E402
 
-# How our side computes, beside the attention kernel: as it comes, with all that there is, and with less of it. One that is
-# not to be had is a row that says so.
+# How our side computes, beside the attention kernel: plainly, with all that there is, and with less of it. Where one is
+# not to be had, its row says so.
 VARIANTS: dict[str, dict[str, Any]] = {
     "eager": {"draws": "torch"},
     "fused, triton draws, compiled": {"draws": "triton", "fused": True, "compile": True},
