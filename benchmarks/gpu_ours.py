@@ -63,6 +63,7 @@ class OurSide:
     def load(self, size: dict[str, Any], draws: str, fused: bool = False, **wishes: Any) -> dict[str, Any]:
         """Build the model anew, to compute as is wished (see `Backends`); how it does, and the bytes of its weights."""
         self.ursa = None
+        torch.compiler.reset()  # after a few models torch would compile no more
         forget(self.device)
         self.size, (self.codes, prompts) = size, drawn(size, self.device)
         transformer = self._filled(Transformer, TransformerConfig(**size["transformer"]))

@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from typing import Any
@@ -149,14 +149,20 @@ def parts(function: Callable[[], Any], device: torch.device) -> dict[str, Any]:
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_cuda else [])]
     with profile(activities=activities, acc_events=True) as profiler:
         seconds = seconds_of(function, device)
-    events = [event for event in profiler.events() if event.name not in RANGES]
+    return {"ms": seconds * 1e3, **summed(profiler.events(), on_cuda)}
+
+
+def summed(events: Iterable[Any], on_cuda: bool) -> dict[str, Any]:
+    """Of a profile's events, each kernel counted once, whatever operator launched it."""
+    events = [event for event in events if event.name not in RANGES]
     operators = [event for event in events if event.device_type == DeviceType.CPU]
-    kernels = [(event.name, event.self_cpu_time_total) for event in operators]
-    launched = [(event, event.name, event.self_cpu_time_total) for event in operators]
     if on_cuda:
         kernels = [(event.name, event.time_range.elapsed_us()) for event in events if _is_kernel(event)]
         # A range that some library opened has its own span on the device among its kernels.
         launched = [(e, k.name, k.duration) for e in operators for k in e.kernels if k.name != e.name]
+    else:
+        kernels = [(event.name, event.self_cpu_time_total) for event in operators]
+        launched = [(event, event.name, event.self_cpu_time_total) for event in operators]
     by_part, by_kernel = defaultdict[str, float](float), defaultdict[str, list[float]](lambda: [0.0, 0])
     for event, name, us in launched:
         by_part[_part(event, name)] += us / 1e3
@@ -167,7 +173,6 @@ def parts(function: Callable[[], Any], device: torch.device) -> dict[str, Any]:
     by_part["of unknown parts"] = total_ms - sum(by_part.values())
     longest = sorted(by_kernel.items(), key=lambda item: -item[1][0])[:NUM_KERNELS]
     return {
-        "ms": seconds * 1e3,
         "device_ms": total_ms,
         "parts": dict(sorted(by_part.items(), key=lambda item: -item[1])),
         "kernels": [{"name": name[:160], "ms": ms, "calls": calls} for name, (ms, calls) in longest],

@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.autograd import DeviceType
 
 from ursa_ray.checkpoint.released import RELEASED
 from ursa_ray.model.fsq import FiniteScalarQuantizer
@@ -85,6 +87,63 @@ def test_the_codebook_of_both_sides_is_that_of_the_quantizer(benchmarks):
 
     levels = (8, 8, 8, 5, 5, 5)
     assert torch.equal(codebook(list(levels), torch.device("cpu")), FiniteScalarQuantizer(levels).codebook())
+
+
+class Event:
+    """As the profiler's: an operator with the kernels that it launched, or a kernel."""
+
+    def __init__(self, name, parent=None, kernels=(), us=None, is_range=False):
+        self.name, self.cpu_parent, self.is_user_annotation = name, parent, is_range
+        self.device_type = DeviceType.CPU if us is None else DeviceType.CUDA
+        self.kernels = [SimpleNamespace(name=kernel, duration=duration) for kernel, duration in kernels]
+        self.time_range = SimpleNamespace(elapsed_us=lambda: us)
+
+
+def test_time_of_the_device_goes_to_the_part_that_launched_it_and_ranges_are_no_kernels(benchmarks):
+    from gpu_side import summed
+
+    sampler = Event("sampler", kernels=[("sampler", 9000.0)])
+    network = Event("network", sampler, kernels=[("network", 7000.0)])
+    region = Event(
+        "Torch-Compiled Region: 0/0", network, [("triton_red_fused", 1000.0), ("Torch-Compiled Region", 1.0)]
+    )
+    region.kernels[1].name = region.name
+    launched = [
+        Event("aten::mm", region, [("nvjet_hsh_128x256", 2000.0)]),
+        Event("aten::_cudnn_attention_forward", region, [("cudnn_generated_sdpa_sm90", 3000.0)]),
+        Event("aten::mm", Event("head", sampler), [("nvjet_hsh_128x256", 500.0)]),
+        Event("aten::cumsum", sampler, [("scan", 250.0)]),
+    ]
+    spans = [("triton_red_fused", 1000.0), ("nvjet_hsh_128x256", 2000.0), ("cudnn_generated_sdpa_sm90", 3000.0)]
+    kernels = [
+        Event(name, us=us) for name, us in [*spans, ("nvjet_hsh_128x256", 500.0), ("scan", 250.0), ("lost", 50.0)]
+    ]
+    ranges = [Event("network", us=7000.0, is_range=True), Event("compiled", us=6000.0, is_range=True)]
+    found = summed([sampler, network, region, *launched, *kernels, *ranges], on_cuda=True)
+    assert found["device_ms"] == pytest.approx(6.8)
+    assert found["parts"] == pytest.approx(
+        {"attention": 3, "linear": 2, "element-wise": 1, "head": 0.5, "sampler": 0.25, "of unknown parts": 0.05}
+    )
+    assert found["kernels"][0] == {"name": "cudnn_generated_sdpa_sm90", "ms": 3.0, "calls": 1}
+    assert found["kernels"][1] == {"name": "nvjet_hsh_128x256", "ms": 2.5, "calls": 2}
+
+
+def test_the_table_says_which_goals_are_met(benchmarks):
+    from gpu_tables import tables
+
+    def runs(seconds, peak_bytes):
+        return [{"step": 25, "seconds": seconds, "peak_bytes": peak_bytes, "changed": 0.25}]
+
+    step = {"median_s": {"ours": 1.0, "published": 1.2}, "apart": 0.004, "published_error": None}
+    step["runs"] = {"ours": runs(1.0, 9e9), "published": runs(1.2, 30e9)}
+    about = {"row": "step", "size": "1.7B", "variant": "eager", "attention": "cudnn", "minimum_flops": 700e12}
+    rows = [{"row": "ceilings", "found": {"copy_bytes_per_s": 3e12, "float16_flops_per_s": 800e12}}]
+    rows.append({**about, "found": step})
+    said = tables({"began": "now", "commit": "c", "published_commit": "p", "rows": rows})
+    row = next(line for line in said.splitlines() if line.startswith("| eager"))
+    # 700 TFLOP at 800 TFLOP/s are 0.875 s; 9 of 30 GB are 0.3.
+    for cell in ("1.20 met", "0.88 met", "9.00 missed", "0.30 of 30.0 GB met", "4.0e-03", "25.00% / 25.00%"):
+        assert f"| {cell} " in row
 
 
 def test_what_there_is_no_time_for_is_skipped_and_the_rest_is_written(tmp_path):
