@@ -86,6 +86,7 @@ def draw_score(
     hidden: Float[Tensor, "n d"], weight: Float[Tensor, "k d"], uniform: Float64[Tensor, " n"]
 ) -> Int64[Tensor, " n"]:
     """A code for each row from the softmax of hidden @ weight.T, both of one dtype and contiguous."""
+    assert hidden.is_contiguous() and weight.is_contiguous(), (hidden.stride(), weight.stride())
     peak, total = head_groups(hidden, weight)
     group, rest = invert(total * torch.exp(peak - peak.amax(-1, keepdim=True)), uniform)
     within, _ = invert(head_within(hidden, weight, group).softmax(-1), rest)
