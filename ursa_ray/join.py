@@ -9,8 +9,9 @@ import numpy as np
 from ursa_ray import __version__
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger import CONTACT_SHEET, FILM, Commit, Run
-from ursa_ray.media import H264, film_frames, read_mezzanine, write_contact_sheet, write_film, write_still
+from ursa_ray.media import H264, cut_film, read_mezzanine, write_contact_sheet, write_film, write_still
 from ursa_ray.plan import Plan, PlannedShot, Segment
+from ursa_ray.provenance import Encoded, Provenance, noting, versions
 
 # Pictures on the contact sheet: they are in memory together.
 MAX_ON_SHEET = 100
@@ -38,15 +39,18 @@ def join(plan: Plan, run: Run) -> str:
     Raises:
         MediaError: frames are damaged, or ffmpeg made something other than was planned; an older film stays.
     """
+    starts: list[int] = []
+    encoded = Encoded(H264.name, plan.width, plan.height, plan.fps, plan.num_frames)
     with run.store.writing("") as folder:
         film = write_film(
             folder / FILM,
-            film_frames(plan, partial(_frames, run)),
+            noting(cut_film(plan, partial(_frames, run)), starts),
             num_frames=plan.num_frames,
             size=(plan.width, plan.height),
             fps=plan.fps,
             codec=H264.with_crf(plan.crf),
             metadata={"title": plan.title} if plan.title else {},
+            comment=lambda: Provenance(plan, tuple(starts), encoded, versions()).to_comment(),
         )
         files = {FILM: film.sha256}
         with run.store.writing(STILLS) as stills:

@@ -4,8 +4,8 @@ A command imports what it needs itself: `plan` answers before torch would be loa
 """
 
 # In the order of the help.
-from ursa_ray.cli import planning, rendering, jobs, runs, machine, tokens  # isort: skip
+from ursa_ray.cli import planning, rendering, jobs, runs, looking, machine, tokens  # isort: skip
 from ursa_ray.cli.app import EXIT_CODES, main
 from ursa_ray.interrupt import INTERRUPTED
 
-__all__ = ["EXIT_CODES", "INTERRUPTED", "jobs", "machine", "main", "planning", "rendering", "runs", "tokens"]
+__all__ = ["EXIT_CODES", "INTERRUPTED", "jobs", "looking", "machine", "main", "planning", "rendering", "runs", "tokens"]
