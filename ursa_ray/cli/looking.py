@@ -1,12 +1,13 @@
-"""`explain`: what is behind a film."""
+"""`explain` and `measure`: about a film."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ursa_ray.cli.app import app
 from ursa_ray.cli.options import AsJson
-from ursa_ray.cli.output import say, say_json
+from ursa_ray.cli.output import note, say, say_json
 
 
 @app.command()
@@ -28,3 +29,27 @@ def explain(
     say(explained_text(explained))
     if as_json:
         say_json(explained_summary(explained))
+
+
+@app.command()
+def measure(
+    film: Annotated[str, typer.Argument(metavar="FILM|RUN", help="Any video, or the run of a finished render.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Write frames.parquet, segments.parquet, measures.txt and measures.svg there."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure seam jump, flicker, motion and drift of a film; it takes no model."""
+    from ursa_ray.measured import measure as look_at
+    from ursa_ray.measured import measured_summary, measured_text, write_measures
+    from ursa_ray.progress import counted
+
+    measured = look_at(film, counted)
+    say(measured_text(measured))
+    if out is not None:
+        note(f"written: {', '.join(map(str, write_measures(measured, out)))}")
+    if as_json:
+        say_json(measured_summary(measured))

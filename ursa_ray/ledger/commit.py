@@ -126,7 +126,8 @@ class Commit:
         shape = row.get("codes_shape")
         plain: dict[str, Any] = {field.name: row[field.name] for field in fields(cls) if field.name in row}
         converted: dict[str, Any] = {name: _from_json(row.get(name)) for name in IN_JSON}
-        return cls(**plain | converted | {"codes_shape": None if shape is None else tuple(shape)})
+        converted["codes_shape"] = None if shape is None else tuple(shape)
+        return cls(**plain | converted)
 
     def to_parquet(self, link: Link) -> bytes:
         return seal([self.to_row()], SCHEMA, asdict(link))
