@@ -46,11 +46,11 @@ class Measured:
     frames: pa.Table
     segments: pa.Table
     figures: dict[str, Any]
-    seams: tuple[int, ...]
+    parts: tuple[Part, ...]
 
     @property
     def plot(self) -> str:
-        return plot_frames(self.frames, self.seams)
+        return plot_frames(self.frames, self.parts)
 
 
 def measure(name: str, watch: Watch = lambda frames, num_frames: frames) -> Measured:
@@ -78,8 +78,7 @@ def measure_film(name: str, path: Path, provenance: Provenance | None, watch: Wa
         )
     frames = with_drift(frames, parts, fps)
     segments = measure_parts(frames, parts)
-    seams = tuple(part.start for part in parts if part.goes_on)
-    return Measured(name, frames, segments, film_figures(frames, segments), seams)
+    return Measured(name, frames, segments, film_figures(frames, segments), tuple(parts))
 
 
 def parts_of(provenance: Provenance) -> list[Part]:

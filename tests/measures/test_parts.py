@@ -82,8 +82,8 @@ def test_the_plot_of_a_film_of_any_length_is_small_svg_with_a_line_for_every_mea
     levels = np.random.default_rng(0).integers(0, 255, num_frames)
     rows = measure_frames(grey(*levels[:40]))
     indices = np.arange(num_frames) % len(rows)
-    table = with_drift(rows.take(indices), [Part("<film>", 0, num_frames)], FPS)
-    plot = plot_frames(table, [0])
+    parts = [Part("<film>", 0, num_frames)]
+    plot = plot_frames(with_drift(rows.take(indices), parts, FPS), parts)
     assert len(plot) < 60_000
     drawn = ElementTree.fromstring(plot)
     assert len(drawn.findall("{http://www.w3.org/2000/svg}polyline")) == 5

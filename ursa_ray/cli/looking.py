@@ -1,12 +1,13 @@
-"""`explain` and `measure`: about a film."""
+"""`explain`, `measure` and `report`: about a film."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ursa_ray.cli.app import app
-from ursa_ray.cli.options import AsJson
+from ursa_ray.cli.options import AsJson, RunUrl
 from ursa_ray.cli.output import note, say, say_json
 
 
@@ -53,3 +54,26 @@ def measure(
         note(f"written: {', '.join(map(str, write_measures(measured, out)))}")
     if as_json:
         say_json(measured_summary(measured))
+
+
+@app.command()
+def report(
+    run: RunUrl,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to.", show_default="RUN.html, beside the run's folder"),
+    ] = None,
+    no_film: Annotated[bool, typer.Option("--no-film", help="Leave the film out.")] = False,
+    no_measures: Annotated[
+        bool, typer.Option("--no-measures", help="Measure nothing, which takes a while for a long film.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write one HTML file about a run: film, contact sheet, timeline, segments, and how to make it again."""
+    from ursa_ray.html_report import ReportOptions, write_report
+    from ursa_ray.progress import counted
+
+    written = write_report(ReportOptions(run, out, not no_film, not no_measures), counted)
+    say(f"{written.path}: {written.size_bytes / 1e6:.1f} MB{'' if written.is_finished else ', of a run not finished'}")
+    if as_json:
+        say_json(asdict(written))

@@ -116,7 +116,7 @@ def render(
     if not retake:
         warn(_replaced(opened, planned))
     with log as told:
-        rendered = make(planned, opened, executor, Several(told, *_metrics(executor, url)))
+        rendered = make(planned, opened, executor, Several(told, *_metrics(executor, url)), prepared.storyboard.text)
     say(f"{rendered.film}: {rendered.num_frames} frames, {planned.seconds:.1f} s")
     if as_json:
         say_json(render_summary(rendered))

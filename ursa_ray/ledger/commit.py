@@ -70,7 +70,8 @@ class Commit:
         media_sha256: of the segment's decoded frames; of the film, of its file.
         device, dtype, num_threads: what the codes were made with; threads of a replica on a CPU.
         seconds: wall time of making it.
-        files: names and sha256 of what was made with the film; of an entry that is invalidated, as it was found.
+        files: names and sha256 of what was made with the film; of an entry that is invalidated, as it was found; of a
+            plan, of its storyboard.
         takes: of a plan, how often each segment was taken again, also of those that it does without. The latest
             plan has all takes of the run: a log that keeps it needs no earlier one. Of a film, those when it was made.
         replica, node: who made the segment.

@@ -1,13 +1,15 @@
 """Measures over the film, as SVG in the colours of the text around it."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 import pyarrow as pa
 
+from ursa_ray.measures.parts import Part
+
 PANELS = {
-    "difference": "difference from the frame before, grey levels; seams are marked",
+    "difference": "difference from the frame before, grey levels; seams are marked, cuts left out",
     "flicker": "flicker, grey levels",
     "motion_px": "motion, px a frame",
     "colour_drift": "colour drift within the take, grey levels",
@@ -18,26 +20,30 @@ PANEL_PX, GAP_PX, TOP_PX = 64, 30, 22
 MAX_POINTS = 700  # about one a pixel
 
 
-def plot_frames(frames: pa.Table, seams: Iterable[int], is_alone: bool = True) -> str:
+def plot_frames(frames: pa.Table, parts: Sequence[Part], is_alone: bool = True) -> str:
     """Every measure under each other, over seconds; `is_alone` for a file of its own, with a white ground.
 
     Of a film with more frames than pixels, every point is the largest of several.
     """
-    seconds, seams = frames["seconds"].to_numpy(), list(seams)
-    parts = []
+    seconds, seams = frames["seconds"].to_numpy(), [part.start for part in parts if part.goes_on]
+    cuts = np.array([part.start for part in parts if not part.goes_on])
+    # A cut is hundreds of times what happens within a take, which would be a flat line.
+    left_out = {"difference": cuts, "flicker": np.concatenate([cuts, cuts[1:] - 1])}
+    drawn = []
     for number, (name, title) in enumerate(PANELS.items()):
-        values = frames[name].to_numpy(zero_copy_only=False).astype(float)
+        values = frames[name].to_numpy(zero_copy_only=False).astype(float).copy()
+        values[left_out.get(name, [])] = np.nan
         top = TOP_PX + number * (PANEL_PX + GAP_PX)
-        parts += _panel(title, values, seconds, top, seams if name == "difference" else [])
+        drawn += _panel(title, values, seconds, top, seams if name == "difference" else [])
     height = TOP_PX + len(PANELS) * (PANEL_PX + GAP_PX) - GAP_PX + 22
-    parts.append(_text(WIDTH_PX - RIGHT_PX, height - 6, f"{seconds[-1]:.1f} s", "end"))
-    parts.append(_text(LEFT_PX, height - 6, "0 s", "start"))
+    drawn.append(_text(WIDTH_PX - RIGHT_PX, height - 6, f"{seconds[-1]:.1f} s", "end"))
+    drawn.append(_text(LEFT_PX, height - 6, "0 s", "start"))
     ground = '<rect width="100%" height="100%" fill="white"/>' if is_alone else ""
     colour = ' color="#222"' if is_alone else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH_PX} {height}" width="{WIDTH_PX}"{colour} '
         f'role="img" aria-label="Measures over the film" font-family="sans-serif" font-size="12">{ground}'
-        + "\n".join(parts)
+        + "\n".join(drawn)
         + "</svg>\n"
     )
 
