@@ -17,6 +17,7 @@ from ursa_ray.executor import InProcessExecutor
 from ursa_ray.explain import explain, opened
 from ursa_ray.ledger import Run
 from ursa_ray.media import ffmpeg, read_mezzanine, write_film
+from ursa_ray.media.tags import copy_with_tags
 from ursa_ray.prepare import prepare
 from ursa_ray.provenance import Encoded, Provenance, read_provenance
 from ursa_ray.render import render
@@ -187,12 +188,21 @@ def test_what_is_no_film_of_ursa_ray_is_refused_with_what_to_do(run_command, ren
     assert b"red square" not in (tmp_path / "quiet.mp4").read_bytes()
 
 
-def commented(path, comment):
-    write_film(path, np.zeros((3, 48, 64, 3), np.uint8), 3, (64, 48), Fraction(12), comment=lambda: comment)
-    return path
+@pytest.fixture
+def commented(tmp_path):
+    """A film of another program with a comment."""
+    bare, film = tmp_path / "bare.mp4", tmp_path / "film.mp4"
+    write_film(bare, np.zeros((3, 48, 64, 3), np.uint8), 3, (64, 48), Fraction(12))
+
+    def make(comment):
+        film.unlink(missing_ok=True)
+        copy_with_tags(bare, film, {"comment": comment}, ("-f", "mp4"))
+        return film
+
+    return make
 
 
-def test_a_comment_that_was_changed_is_refused(rendered, tmp_path):
+def test_a_comment_that_was_changed_is_refused(rendered, commented):
     found = read_provenance(rendered / "film.mp4")
     about = json.loads(found.to_comment())
     columns = json.loads(zlib.decompress(base64.b64decode(about["segments"])))
@@ -200,27 +210,27 @@ def test_a_comment_that_was_changed_is_refused(rendered, tmp_path):
     changed = base64.b64encode(zlib.compress(json.dumps(columns).encode())).decode()
     bomb = base64.b64encode(zlib.compress(bytes(100_000_000))).decode()
     for segments in (changed, about["segments"][:-9], "", "!", 7, bomb):
-        film = commented(tmp_path / "film.mp4", json.dumps(about | {"segments": segments}))
+        film = commented(json.dumps(about | {"segments": segments}))
         with pytest.raises(OptionError, match="is damaged or was changed"):
             read_provenance(film)
-    film = commented(tmp_path / "film.mp4", json.dumps(about | {"ursa-ray": 2}))
+    film = commented(json.dumps(about | {"ursa-ray": 2}))
     with pytest.raises(OptionError, match="Use a newer ursa-ray"):
         read_provenance(film)
     for other in ("[]", "{", "[" * 100_000, "made with love"):
         with pytest.raises(OptionError, match="says nothing"):
-            read_provenance(commented(tmp_path / "film.mp4", other))
+            read_provenance(commented(other))
 
 
-def test_what_a_terminal_would_obey_is_not_printed(run_command, rendered, tmp_path):
+def test_what_a_terminal_would_obey_is_not_printed(run_command, rendered, commented):
     found = read_provenance(rendered / "film.mp4")
     hostile = replace(found.plan, title="\x1b]0;owned\x07")
-    film = commented(tmp_path / "film.mp4", replace(found, plan=hostile).to_comment())
+    film = commented(replace(found, plan=hostile).to_comment())
     code, out, _ = run_command("explain", film)
     assert code == 0
     assert "\x1b" not in out and "owned" in out
 
 
-def test_two_thousand_segments_fit_into_a_comment_and_come_back(tmp_path):
+def test_two_thousand_segments_fit_into_a_comment_and_come_back(tmp_path, commented):
     shots = "\n".join(
         f"  - {{id: s{number}, prompt: circle {number * 7919 % 10007} rises over hill {number}, frames: 24}}"
         for number in range(1000)
@@ -230,7 +240,7 @@ def test_two_thousand_segments_fit_into_a_comment_and_come_back(tmp_path):
     starts = tuple(max(0, segment.film[0] - number % 5) for number, segment in enumerate(plan.segments))
     encoded = Encoded("h264", 64, 48, plan.fps, plan.num_frames)
     made = Provenance(plan, starts, encoded, {"ursa-ray": "1"})
-    film = commented(tmp_path / "film.mp4", made.to_comment())
+    film = commented(made.to_comment())
     assert film.stat().st_size < 200_000
     assert read_provenance(film) == made
 

@@ -1,5 +1,7 @@
 """Measures of frames that were drawn to have certain ones."""
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -90,9 +92,6 @@ def test_differences_and_flicker_are_those_of_frames_that_are_all_in_memory():
 
 
 def test_frames_are_let_go_as_they_are_measured():
-    import gc
-    import weakref
-
     alive = []
 
     class Frame(np.ndarray):
@@ -100,7 +99,6 @@ def test_frames_are_let_go_as_they_are_measured():
 
     def frames():
         for level in range(12):
-            gc.collect()
             assert sum(each() is not None for each in alive) <= 3
             frame = np.full((48, 64, 3), level, np.uint8).view(Frame)
             alive.append(weakref.ref(frame))

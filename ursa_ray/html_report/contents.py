@@ -8,7 +8,7 @@ from typing import Any
 
 from ursa_ray import __version__
 from ursa_ray.errors import LedgerError
-from ursa_ray.explain import of_run, planned
+from ursa_ray.explain import planned
 from ursa_ray.explained import SETTINGS, condition_text
 from ursa_ray.html_report.timeline import Timeline, lay_out, spans_of
 from ursa_ray.ledger import Commit, Run
@@ -54,14 +54,13 @@ class Contents:
     measured: Measured | None
 
 
-def contents_of(run: Run, plan: Plan, measured: Measured | None) -> Contents:
-    """Read a run.
+def contents_of(run: Run, plan: Plan, exact: Provenance | None, measured: Measured | None) -> Contents:
+    """Read a run; `exact` is what its film says, None if there is none that says anything.
 
     Raises:
         LedgerError: its plan, report or storyboard is damaged.
     """
-    summary, exact = run_summary(run), of_run(run, plan)
-    provenance, commits = exact or planned(plan), run.segments
+    summary, commits = run_summary(run), run.segments
     spans = spans_of(plan, commits, summary["failed"])
     return Contents(
         title=plan.title or "Untitled film",
@@ -73,7 +72,7 @@ def contents_of(run: Run, plan: Plan, measured: Measured | None) -> Contents:
         commands=_commands(run, plan),
         storyboard=_storyboard(run),
         settings=_settings(plan),
-        segments=_rows(plan, commits, provenance, measured),
+        segments=_rows(plan, commits, exact or planned(plan), measured),
         failed=summary["failed"],
         timeline=lay_out(spans),
         measured=measured,

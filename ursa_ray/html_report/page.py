@@ -3,22 +3,23 @@
 import os
 import shutil
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from ursa_ray.errors import OptionError
+from ursa_ray.errors import LedgerError, OptionError
 from ursa_ray.explain import of_run, planned
-from ursa_ray.files import published
+from ursa_ray.files import file_sha256, published
 from ursa_ray.html_report.contents import contents_of, require_hash
 from ursa_ray.html_report.timeline import LEFT_PX, ROW_PX, WIDTH_PX
 from ursa_ray.ledger import CONTACT_SHEET, FILM, Run
-from ursa_ray.measured import COLUMNS, Measured, measure_film
+from ursa_ray.measured import COLUMNS, measure_film
 from ursa_ray.measures import plot_frames
 from ursa_ray.plan import Plan
 
@@ -78,14 +79,17 @@ def write_report(options: ReportOptions, watch: Watch = lambda frames, num_frame
         raise OptionError(f"{out}: is inside the run {run.url}, which keeps to itself. Give an --out elsewhere.")
     if out.is_dir():
         raise OptionError(f"{out}: is a folder. Give the name of a file.")
-    is_joined = run.last_film is not None and run.last_film.key == plan.sha256 and run.store.exists(FILM)
-    measured = _measured(run, plan, watch) if is_joined and options.measures else None
-    film = _film(run, out) if is_joined and options.film else None
-    contents = contents_of(run, plan, measured)
+    with _whole_film(run, plan) as film:
+        exact = None if film is None else of_run(run, plan)
+        measured = None
+        if film is not None and options.measures:
+            measured = measure_film(run.where(FILM), film, exact or planned(plan), watch)
+        shown = None if film is None or not options.film else _shown(run, film, out)
+    contents = contents_of(run, plan, exact, measured)
     page = _template().render(
         contents=contents,
-        film=film,
-        sheet=_sheet(run) if is_joined else None,
+        film=shown,
+        sheet=None if film is None else _sheet(run),
         plot=None if measured is None else Markup(plot_frames(measured.frames, measured.parts, is_alone=False)),
         columns=COLUMNS,
         left_px=LEFT_PX,
@@ -94,10 +98,10 @@ def write_report(options: ReportOptions, watch: Watch = lambda frames, num_frame
     )
     with published(out) as aside:
         aside.write_text(page, encoding="utf-8")
-    return Written(out, out.stat().st_size, film is not None and film.is_inside, contents.is_finished)
+    return Written(out, out.stat().st_size, shown is not None and shown.is_inside, contents.is_finished)
 
 
-def _template():
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("ursa_ray.html_report", "."),
         autoescape=True,  # titles, prompts and ids come from a storyboard, perhaps a stranger's
@@ -113,39 +117,38 @@ def _beside(run: Run) -> Path:
     return Path(f"{name}.html") if run.url.startswith("s3://") else Path(run.store.anywhere).parent / f"{name}.html"
 
 
-def _measured(run: Run, plan: Plan, watch: Watch) -> Measured:
+@contextmanager
+def _whole_film(run: Run, plan: Plan) -> Iterator[Path | None]:
+    """The film of this plan, known to be the one that was made; None if it is not joined yet."""
+    made = run.last_film
+    if made is None or made.key != plan.sha256 or not run.store.exists(FILM):
+        yield None
+        return
     with run.store.reading(FILM) as path:
-        return measure_film(run.where(FILM), path, of_run(run, plan) or planned(plan), watch)
+        if file_sha256(path) != made.media_sha256:
+            raise LedgerError(f"{run.where(FILM)}: is damaged. {REMEDY}")
+        yield path
 
 
-def _film(run: Run, out: Path) -> Embedded:
+def _shown(run: Run, film: Path, out: Path) -> Embedded:
     """The film in the page or, if it is too large, a link to it; one from a bucket is then copied beside the page."""
-    with run.store.reading(FILM) as path:
-        if path.stat().st_size <= MAX_FILM_BYTES:
-            content = path.read_bytes()
-            _require_made(run, content, FILM)
-            return Embedded(_data_uri("video/mp4", content), True)
-        if run.url.startswith("s3://"):
-            beside = out.with_suffix(".mp4")
-            with published(beside) as aside:
-                shutil.copyfile(path, aside)
-            return Embedded(quote(beside.name), False)
-        return Embedded(quote(os.path.relpath(path.resolve(), out.resolve().parent)), False)
+    if film.stat().st_size <= MAX_FILM_BYTES:
+        return Embedded(_data_uri("video/mp4", film.read_bytes()), True)
+    if run.url.startswith("s3://"):
+        beside = out.with_suffix(".mp4")
+        with published(beside) as aside:
+            shutil.copyfile(film, aside)
+        return Embedded(quote(beside.name), False)
+    return Embedded(quote(os.path.relpath(film.resolve(), out.resolve().parent)), False)
 
 
 def _sheet(run: Run) -> str | None:
     if not run.store.exists(CONTACT_SHEET):
         return None
-    content = run.store.read(CONTACT_SHEET)
-    _require_made(run, content, CONTACT_SHEET)
+    content, made = run.store.read(CONTACT_SHEET), run.last_film
+    if made is not None and made.files is not None and CONTACT_SHEET in made.files:
+        require_hash(content, made.files[CONTACT_SHEET], run.where(CONTACT_SHEET), REMEDY)
     return _data_uri("image/png", content)
-
-
-def _require_made(run: Run, content: bytes, name: str) -> None:
-    """Refuse what is not the file that was made with the film."""
-    made = run.last_film
-    if made is not None and made.files is not None and name in made.files:
-        require_hash(content, made.files[name], run.where(name), REMEDY)
 
 
 def _data_uri(kind: str, content: bytes) -> Markup:
