@@ -76,6 +76,11 @@ def test_light_that_changes_does_not_move(levels):
     assert column(grey(*levels), "moving_share") == [None, 0.0]
 
 
+def test_noise_that_no_displacement_explains_does_not_move():
+    noise = np.random.default_rng(6).integers(0, 256, (2, 96, 128, 3), np.uint8)
+    assert column(noise, "moving_share") == [None, 0.0]
+
+
 @pytest.mark.parametrize("size", [(1, 1), (5, 300), (9, 17)])
 def test_pictures_of_any_size_have_a_motion(size):
     rng = np.random.default_rng(1)
