@@ -5,6 +5,7 @@ It decides with `schedule`, keeps what is done in the run, and leaves the work t
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
@@ -16,7 +17,7 @@ from ursa_ray.interrupt import uninterrupted
 from ursa_ray.ledger import Commit, Run, preview_name
 from ursa_ray.listener import Listener, Load
 from ursa_ray.plan import Plan, Segment
-from ursa_ray.report import now, write_report
+from ursa_ray.report import attempts, now, write_report
 from ursa_ray.returned import Expected, require_segment, require_step
 from ursa_ray.schedule import LOOK_EVERY_S, GiveUp, Job, Place, Schedule, missing_jobs
 from ursa_ray.work import Done, Request, Step
@@ -108,7 +109,7 @@ class Director:
                     self._listener.warn(segment, event.warning)
             case Done():
                 require_segment(event, segment, self._expected)
-                _commit(self._run, segment, event)
+                _commit(self._run, segment, event, place, attempts(self._schedule, segment.key))
                 self._schedule.finish(place, self._clock())
                 if not event.is_framed:
                     self._schedule.await_frames(segment.key, place, self._clock())
@@ -173,7 +174,7 @@ def _request(plan: Plan, run: Run, segment: Segment) -> Request:
     return Request(segment, plan.fps, parent_codes=None if parent is None else run.segments[parent].array())
 
 
-def _commit(run: Run, segment: Segment, done: Done) -> None:
+def _commit(run: Run, segment: Segment, done: Done, place: Place, failed: list[dict[str, str]]) -> None:
     """Put a finished segment into the ledger; one that was only decoded again keeps what made its codes."""
     if done.is_framed:
         _require_frames(run, segment, done.frames_sha256)
@@ -187,6 +188,10 @@ def _commit(run: Run, segment: Segment, done: Done) -> None:
             num_threads=done.num_threads,
             seconds=done.seconds,
             version=__version__,
+            replica=place.replica,
+            node=place.node,
+            finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            failed=failed or None,
         )
     elif committed.media_sha256 != done.frames_sha256:
         commit = replace(committed, media_sha256=done.frames_sha256)
