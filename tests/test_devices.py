@@ -94,12 +94,14 @@ def render_at_length(folder, *options):
 
 
 @pytest.mark.slow  # tests/model/test_crew.py has it between two steps, when nothing is sent that could fail
-def test_a_render_that_is_killed_leaves_no_device_at_work(tmp_path):
+def test_a_render_that_is_killed_leaves_no_device_at_work(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     process = render_at_length(tmp_path)
     assert len(process.family()) >= 2
     process.kill()
     process.end()
     require_none_left(process)
+    assert list(tmp_path.glob("ursa-ray-crew-*")) == []
 
 
 @pytest.mark.slow

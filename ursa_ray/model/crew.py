@@ -53,6 +53,8 @@ class Crew:
                 if (news := follower.news()) is not None:
                     raise ReplicaError(f"{news}.")
             group = Group.join(folder, LEADER, devices.number, devices[LEADER])
+            if devices.first.type == "cpu":
+                shutil.rmtree(folder)  # so that nothing is left of it even if all are killed at once
         except BaseException:
             self.close()
             raise

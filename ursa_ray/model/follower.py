@@ -92,7 +92,7 @@ def _follow(orders: Orders, pipe: Any) -> None:
     except Exception as error:
         with suppress(OSError):
             pipe.send(f"{type(error).__name__}: {error}")
-        os._exit(1)
+        _leave(orders.folder, 1)
 
 
 def _listen(pipe: Any, tasks: "SimpleQueue[Task]", folder: Path) -> None:
@@ -100,5 +100,10 @@ def _listen(pipe: Any, tasks: "SimpleQueue[Task]", folder: Path) -> None:
         while True:
             tasks.put(pipe.recv())
     finally:  # the pipe has ended
-        shutil.rmtree(folder, ignore_errors=True)
-        os._exit(0)
+        _leave(folder, 0)
+
+
+def _leave(folder: Path, code: int) -> None:
+    """End at once, whatever other threads wait for; without one member there is no crew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(code)

@@ -31,7 +31,7 @@ class Group:
 
     @classmethod
     def join(cls, folder: Path, rank: int, size: int, device: torch.device) -> "Group":
-        """Meet the others, who come to the same new, private folder. It is needed for as long as the group is."""
+        """Meet the others, who come to the same new, private folder; gloo needs it until then, NCCL to the end."""
         torch_groups: Any = dist  # its public names, of which it exports only some
         store = torch_groups.FileStore(str(folder / "meeting"), size)
         if device.type == "cuda":
@@ -46,7 +46,9 @@ class Group:
         options._timeout = MEET_WITHIN
         backend = gloo(store, rank, size, options)
         backend.set_timeout(TIMEOUT)
-        return cls(rank, size, backend)
+        group = cls(rank, size, backend)
+        group.gather(torch.zeros(1))  # until all have met
+        return group
 
     def gather(self, x: Tensor) -> list[Tensor]:
         """What all members have, by rank; of one shape."""
