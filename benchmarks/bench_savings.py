@@ -25,7 +25,7 @@ from our_side import OurSide
 from published_cases import CASES, Case, write_case
 from torch.nn import functional as F  # noqa: N812
 
-from ursa_ray.model import sampling, transformer
+from ursa_ray.model import draws, sampling, transformer
 from ursa_ray.model.guidance import Denoiser
 from ursa_ray.model.path import MetricPath
 
@@ -38,7 +38,7 @@ def _every_row(hidden: Callable[..., torch.Tensor]) -> Callable[..., torch.Tenso
 
 
 def _cumulate_all(weights: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    return sampling._invert(weights, uniform)[0]
+    return draws.invert(weights, uniform)[0]
 
 
 WITHOUT: dict[str, Any] = {
@@ -48,7 +48,7 @@ WITHOUT: dict[str, Any] = {
         MetricPath, "max_rates", lambda self, x_t, x_1, t: torch.full((len(x_t),), math.inf)
     ),
     "only scored rows in the last layer": lambda: patch.object(Denoiser, "hidden", _every_row(Denoiser.hidden)),
-    "sums of groups in draws": lambda: patch.object(sampling, "draw", _cumulate_all),
+    "sums of groups in draws": lambda: patch.object(draws, "draw", _cumulate_all),
     "small blocks of logits": lambda: patch.object(sampling, "MAX_BLOCK_ON_CPU", 2**25),
     "oneDNN's linear layers": lambda: patch.object(transformer, "linear", F.linear),
     "oneDNN's attention": lambda: patch.object(

@@ -1,14 +1,15 @@
 """The director with replicas that do what a script says, two of them on one segment among it."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.storyboards import write
 from ursa_ray.director import Director
-from ursa_ray.errors import LostError, OutputError
-from ursa_ray.executor import Failed, Leaving
+from ursa_ray.errors import LostError, OutputError, RenderError
+from ursa_ray.executor import Failed, Framed, Leaving
 from ursa_ray.ledger import Run
 from ursa_ray.listener import Listener
 from ursa_ray.prepare import prepare
@@ -32,6 +33,7 @@ class Scripted:
 
     def __init__(self, run, idle, script):
         self.run, self.idle, self.script = run, list(idle), list(script)
+        self.requests = []
         self.keys, self.replaced, self.patience_s, self.late_news = {}, [], [], []
 
     @property
@@ -43,6 +45,7 @@ class Scripted:
     def submit(self, request):
         place = self.idle.pop(0)
         self.keys[place] = request.segment.key
+        self.requests.append(request)
         return place
 
     def next_event(self, timeout_s):
@@ -62,6 +65,12 @@ class Scripted:
             (folder / f"{sha256}.mkv").write_bytes(b"frames")
         return place, Done(self.keys[place], np.zeros((5, 6, 8), np.uint16), sha256, "cpu", "float32", 1, 1.0)
 
+    def done_but_for_frames(self, place):
+        """The replica is idle again, and still writes."""
+        _, done = self.done(place)
+        self.idle.append(place)
+        return place, replace(done, is_framed=False)
+
 
 def leave(place):
     return lambda executor: (place, Leaving())
@@ -73,6 +82,14 @@ def done(place):
 
 def lost(place):
     return lambda executor: (place, Failed(executor.keys[place], LostError("gone")))
+
+
+def done_but_for_frames(place):
+    return lambda executor: executor.done_but_for_frames(place)
+
+
+def framed(place, error=None):
+    return lambda executor: (place, Framed(executor.keys[place], error))
 
 
 def idle(*places):
@@ -150,3 +167,64 @@ def test_while_nobody_is_idle_what_is_due_is_not_waited_for_with_a_busy_loop(dir
     script = [lost(A), idle(B), lost(B), nothing, nothing, nothing, idle(A), done(A)]
     executor, _ = direct([A], *script, clock=lambda: now[0])
     assert executor.patience_s == [LOOK_EVERY_S] * len(script)
+
+
+def test_a_segment_is_committed_before_its_frames_come_and_the_render_waits_for_them(direct):
+    def commits(executor):
+        assert len(executor.run.segments) == 1
+
+    executor, _ = direct([A], done_but_for_frames(A), commits, framed(A))
+    assert executor.script == []
+
+
+def test_frames_that_are_lost_with_their_replica_are_made_from_the_codes_by_another(direct):
+    executor, run = direct([A], done_but_for_frames(A), framed(A, LostError("gone")), done(A))
+    made, again = executor.requests
+    assert (made.codes, again.segment) == (None, made.segment)
+    np.testing.assert_array_equal(again.codes, np.zeros((5, 6, 8)))
+    assert len(run.segments) == 1
+
+
+def test_frames_that_do_not_come_are_not_waited_for_for_ever(direct):
+    now = [0.0]
+
+    def hours(executor):
+        now[0] += 3600
+
+    executor, _ = direct([A], done_but_for_frames(A), hours, done(A), framed(A), clock=lambda: now[0])
+    assert [request.codes is None for request in executor.requests] == [True, False]
+    assert len(executor.script) == 1
+
+
+def test_frames_of_a_replica_that_was_refused_are_not_those_of_the_segment(direct):
+    c = Place("c", "n")
+
+    def refused(executor):
+        place, event = executor.done_but_for_frames(A)
+        executor.idle.remove(A)
+        return place, replace(event, codes=event.codes[:1])
+
+    script = [refused, idle(c), done_but_for_frames(c), framed(A, LostError("let go")), framed(A), framed(c)]
+    executor, run = direct([A], *script)
+    assert (executor.replaced, executor.script) == ([A], [])
+    assert [commit.media_sha256 for commit in run.segments.values()] == [hashlib.sha256(b"c").hexdigest()]
+
+
+def test_frames_that_are_said_to_be_there_and_are_not_end_the_render(direct):
+    def elsewhere(executor):
+        (file,) = executor.run.store.names("media")
+        executor.run.store.remove(f"media/{file}")
+        return framed(A)(executor)
+
+    with pytest.raises(RenderError, match=r"only\[0\] is made, but its frames are not in .*/media"):
+        direct([A], done_but_for_frames(A), elsewhere)
+
+
+def test_interrupted_before_its_frames_come_a_segment_stays_committed(direct):
+    def interrupt(executor):
+        executor.late_news = [executor.done_but_for_frames(A)]
+        raise KeyboardInterrupt
+
+    executor, run = direct([A], interrupt)
+    assert executor.was_interrupted
+    assert len(run.segments) == 1

@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from socket import gethostname
+from time import sleep
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from tests.storyboards import FROM_IMAGE, TWO_CHAINS, TWO_SHOTS, write
+from ursa_ray import work
 from ursa_ray.director import Director
 from ursa_ray.errors import AssetError, LedgerError, LostError, MediaError, RenderError
 from ursa_ray.executor import Failed, InProcessExecutor
@@ -140,6 +142,33 @@ def test_lost_frames_are_decoded_again_from_codes(undisturbed, tmp_path):
     assert (again.generated_segments, again.sha256) == (0, undisturbed.sha256)
 
 
+def test_frames_that_could_not_be_written_are_written_again(undisturbed, tmp_path, monkeypatch):
+    write, refused = work.write_mezzanine, []
+
+    def refuse_once(folder, frames, fps):
+        if not refused:
+            refused.append(folder)
+            raise OSError("no space left on device")
+        return write(folder, frames, fps)
+
+    monkeypatch.setattr(work, "write_mezzanine", refuse_once)
+    made = render_into(tmp_path / "run", plan_of(tmp_path))
+    assert (made.sha256, len(refused)) == (undisturbed.sha256, 1)
+
+
+def test_after_an_interruption_nothing_is_written_any_more(tmp_path, monkeypatch):
+    write, written = work.write_mezzanine, []
+
+    def write_slowly(*arguments):
+        sleep(0.3)
+        written.append(write(*arguments))
+
+    monkeypatch.setattr(work, "write_mezzanine", write_slowly)
+    with pytest.raises(KeyboardInterrupt):
+        render_into(tmp_path / "run", plan_of(tmp_path), Interrupted, after=0)
+    assert len(written) == 1
+
+
 def test_a_failed_attempt_is_repeated(undisturbed, tmp_path):
     plan = plan_of(tmp_path)
     made = render_into(
@@ -209,7 +238,8 @@ def test_frames_that_do_not_arrive_stop_the_render_at_the_first_segment(tmp_path
     run, elsewhere = Run.create(tmp_path / "run"), Run.create(tmp_path / "not-shared")
     with pytest.raises(RenderError, match=r"dawn\[0\] is made, but its frames are not in .*run/media.*share"):
         render(plan, run, executor_for(plan, elsewhere))
-    assert run.segments == {}
+    # The first is committed, for its codes are right, and the next may be done by then.
+    assert len(run.segments) <= 2
 
 
 def test_what_a_killed_render_left_aside_is_cleared_away(tmp_path):
@@ -417,7 +447,7 @@ def test_while_one_segment_waits_after_losses_others_are_made(tmp_path):
             return self.place
 
         def next_event(self, timeout_s):
-            if self._running is None:
+            if self._running is None and not self._writing:
                 return self.clock.wait(timeout_s)
             if self.is_lost:
                 self.num_left -= 1

@@ -49,6 +49,7 @@ WRONG = {
     "no number type": {"dtype": None},
     "no threads": {"num_threads": 0},
     "true threads": {"num_threads": True},
+    "perhaps framed": {"is_framed": 1},
     "no time": {"seconds": float("nan")},
 }
 

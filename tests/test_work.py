@@ -1,11 +1,13 @@
 import shutil
 from dataclasses import replace
+from threading import Event, Timer
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.storyboards import FROM_IMAGE, write
+from ursa_ray import work
 from ursa_ray.errors import CheckpointError
 from ursa_ray.ledger import Run
 from ursa_ray.media import read_mezzanine
@@ -35,16 +37,19 @@ def media(tmp_path):
 def test_a_segment_reports_every_step_and_then_its_codes_and_frames(worker, plan, media):
     *steps, done = worker.run(Request(plan.segments[0], plan.fps))
     assert steps == [Step(plan.segments[0].key, step, 3) for step in (1, 2, 3)]
-    assert isinstance(done, Done)
+    assert isinstance(done, Done) and not done.is_framed
+    worker.framed(done.key).result()
     assert (done.codes.dtype, done.codes.shape) == (np.uint16, (5, 6, 8))
     assert len(list(read_mezzanine(media / f"{done.frames_sha256}.mkv"))) == 17
 
 
 def test_codes_alone_give_the_same_frames_again(worker, plan, media):
     *_, made = worker.run(Request(plan.segments[0], plan.fps))
+    worker.framed(made.key).result()
     (media / f"{made.frames_sha256}.mkv").unlink()
     worker._frames.clear()
     (again,) = worker.run(Request(plan.segments[0], plan.fps, codes=made.codes))
+    assert again.is_framed
     assert again.frames_sha256 == made.frames_sha256
     assert (media / f"{made.frames_sha256}.mkv").exists()
 
@@ -77,3 +82,60 @@ def test_what_computes_belongs_to_the_kind_of_a_device_whose_answers_are_alike(p
     options = WorkerOptions("tiny", plan.weights_sha256, store, device="cpu")
     kinds = [Worker(replace(options, attention=kernel)).device_kind for kernel in (None, "flash")]
     assert "onednn attention" in kinds[0] and "flash attention" in kinds[1]
+
+
+def held_up(monkeypatch, owner, name):
+    """Calls of a method wait until the event is set; the list has those that have begun."""
+    go_on, begun, write = Event(), [], getattr(owner, name)
+
+    def wait_and_write(*arguments):
+        begun.append(arguments)
+        assert go_on.wait(60)
+        return write(*arguments)
+
+    monkeypatch.setattr(owner, name, wait_and_write)
+    return go_on, begun
+
+
+def test_the_next_segment_is_made_while_frames_are_written_and_then_waits_for_them(worker, plan, monkeypatch):
+    go_on, begun = held_up(monkeypatch, work, "write_mezzanine")
+    *_, first = worker.run(Request(plan.segments[0], plan.fps))
+    following = worker.run(Request(replace(plan.segments[0], key="following"), plan.fps))
+    assert [next(following).done for _ in range(3)] == [1, 2, 3]
+    assert not worker.framed(first.key).done()
+    Timer(0.2, go_on.set).start()
+    assert isinstance(next(following), Done)
+    assert go_on.is_set()
+    worker.framed("following").result()
+    assert len(begun) == 2
+
+
+def test_a_step_is_saved_while_the_next_is_made_and_never_after_the_segment_is_done(worker, plan, monkeypatch):
+    go_on, begun = held_up(monkeypatch, worker._steps, "save")
+    segment = worker.run(Request(plan.segments[0], plan.fps))
+    assert next(segment).done == 1
+    Timer(0.2, go_on.set).start()
+    assert next(segment).done == 2
+    assert go_on.is_set()
+    for _ in segment:
+        pass
+    assert [num_done for _, num_done, _ in begun] == [1, 2]
+    assert worker._steps.latest(plan.segments[0].key).num_done == 2
+
+
+def test_a_segment_that_is_given_up_has_no_step_saved_later(worker, plan, monkeypatch):
+    go_on, _ = held_up(monkeypatch, worker._steps, "save")
+    segment = worker.run(Request(plan.segments[0], plan.fps))
+    next(segment)
+    Timer(0.2, go_on.set).start()
+    segment.close()
+    assert worker._steps.latest(plan.segments[0].key).num_done == 1
+
+
+def test_a_step_that_cannot_be_saved_fails_the_segment(worker, plan, monkeypatch):
+    def refuse(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(worker._steps, "save", refuse)
+    with pytest.raises(OSError, match="no space left"):
+        list(worker.run(Request(plan.segments[0], plan.fps)))

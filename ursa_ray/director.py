@@ -5,18 +5,19 @@ It decides with `schedule`, keeps what is done in the run, and leaves the work t
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
 from ursa_ray import __version__
 from ursa_ray.checkpoint import open_checkpoint
 from ursa_ray.errors import OutputError, RenderError
-from ursa_ray.executor import Event, Executor, Failed, Held, Leaving
+from ursa_ray.executor import Event, Executor, Failed, Framed, Held, Leaving
 from ursa_ray.interrupt import uninterrupted
 from ursa_ray.ledger import Commit, Run, preview_name
 from ursa_ray.listener import Listener, Load
 from ursa_ray.plan import Plan, Segment
-from ursa_ray.report import now, write_report
+from ursa_ray.report import attempts, now, write_report
 from ursa_ray.returned import Expected, require_segment, require_step
 from ursa_ray.schedule import LOOK_EVERY_S, GiveUp, Job, Place, Schedule, missing_jobs
 from ursa_ray.work import Done, Request, Step
@@ -81,6 +82,8 @@ class Director:
                 self._listener.leave(place)
             case Held():
                 self._listener.hold(place, event.reason)
+            case Framed():
+                self._take_frames(place, event)
             case _ if place not in self._schedule.running:
                 pass  # another was first, or wrong, and this one was let go meanwhile
             case Failed():
@@ -106,10 +109,27 @@ class Director:
                     self._listener.warn(segment, event.warning)
             case Done():
                 require_segment(event, segment, self._expected)
-                _commit(self._run, segment, event)
+                _commit(self._run, segment, event, place, attempts(self._schedule, segment.key))
                 self._schedule.finish(place, self._clock())
+                if not event.is_framed:
+                    self._schedule.await_frames(segment.key, place, self._clock())
                 self._forget_steps(segment)
                 self._listener.finish(segment, place, event.seconds)
+                if event.is_framed:
+                    self._listener.framed(segment)
+
+    def _take_frames(self, place: Place, event: Framed) -> None:
+        expected, _ = self._schedule.framing.get(event.key, (None, 0.0))
+        if expected != place:
+            return  # of a segment that was refused, or they took too long
+        segment = self._plan.by_key[event.key]
+        if event.error is None:
+            _require_frames(self._run, segment, self._run.segments[event.key].media_sha256)
+            del self._schedule.framing[event.key]
+            self._listener.framed(segment)
+        else:
+            self._listener.warn(segment, f"its frames are to be made again: {event.error}")
+            self._schedule.lose_frames(event.key)
 
     def _fail(self, place: Place, error: Exception) -> None:
         segment = self._plan.by_key[self._schedule.running[place].key]
@@ -154,17 +174,10 @@ def _request(plan: Plan, run: Run, segment: Segment) -> Request:
     return Request(segment, plan.fps, parent_codes=None if parent is None else run.segments[parent].array())
 
 
-def _commit(run: Run, segment: Segment, done: Done) -> None:
-    """Put a finished segment into the ledger; one that was only decoded again keeps what made its codes.
-
-    Raises:
-        RenderError: its frames did not arrive, so every further segment would be in vain.
-    """
-    if not run.store.exists(f"media/{done.frames_sha256}.mkv"):
-        raise RenderError(
-            f"{segment.name} is made, but its frames are not in {run.where('media')}. "
-            "Give a --run that all machines of the cluster share under the same path."
-        )
+def _commit(run: Run, segment: Segment, done: Done, place: Place, failed: list[dict[str, str]]) -> None:
+    """Put a finished segment into the ledger; one that was only decoded again keeps what made its codes."""
+    if done.is_framed:
+        _require_frames(run, segment, done.frames_sha256)
     committed = run.segments.get(segment.key)
     if committed is None:
         commit = replace(
@@ -175,6 +188,10 @@ def _commit(run: Run, segment: Segment, done: Done) -> None:
             num_threads=done.num_threads,
             seconds=done.seconds,
             version=__version__,
+            replica=place.replica,
+            node=place.node,
+            finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            failed=failed or None,
         )
     elif committed.media_sha256 != done.frames_sha256:
         commit = replace(committed, media_sha256=done.frames_sha256)
@@ -182,6 +199,19 @@ def _commit(run: Run, segment: Segment, done: Done) -> None:
         return
     with uninterrupted():
         run.commit(commit)
+
+
+def _require_frames(run: Run, segment: Segment, sha256: str | None) -> None:
+    """Look for what should be there now.
+
+    Raises:
+        RenderError: frames do not arrive, so every further segment would be in vain.
+    """
+    if not run.store.exists(f"media/{sha256}.mkv"):
+        raise RenderError(
+            f"{segment.name} is made, but its frames are not in {run.where('media')}. "
+            "Give a --run that all machines of the cluster share under the same path."
+        )
 
 
 def _failure(plan: Plan, run: Run, report: dict[str, Any]) -> RenderError:

@@ -67,9 +67,14 @@ def _backends() -> Finding:
     import torch
 
     from ursa_ray.model import choose_backends, choose_dtype
+    from ursa_ray.model.draws import choose_draws
+    from ursa_ray.model.path import MetricPath
 
     def chosen(device: torch.device) -> str:
-        return str(choose_backends(TransformerConfig(), device, choose_dtype(device, None)))
+        dtype = choose_dtype(device, None)
+        # A codebook as narrow as that of released video models, and some head, are all it takes to try Triton.
+        path, head = MetricPath(torch.eye(6, device=device), 1.0, 5.0), torch.ones(6, 64, device=device, dtype=dtype)
+        return str(choose_backends(TransformerConfig(), device, dtype, draws=choose_draws(path, head)))
 
     devices = [torch.device("cuda", index) for index in range(torch.cuda.device_count())] + [torch.device("cpu")]
     return Finding("backends", "; ".join(f"{device}: {chosen(device)}" for device in devices))

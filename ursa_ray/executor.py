@@ -1,7 +1,9 @@
 """Executors: replicas that make segments and report what becomes of them; here, one replica in this process."""
 
 import os
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from socket import gethostname
 from time import sleep
@@ -35,7 +37,15 @@ class Held:
     reason: str
 
 
-Event = Step | Done | Failed | Leaving | Held
+@dataclass(frozen=True)
+class Framed:
+    """The frames of a segment that was `Done` without them are in the run, or will not come because of an `error`."""
+
+    key: str
+    error: Exception | None = None
+
+
+Event = Step | Done | Failed | Framed | Leaving | Held
 
 
 class Executor(Protocol):
@@ -93,12 +103,14 @@ class InProcessExecutor:
         self._worker: Worker | None = None
         self._num_workers = 0
         self._running: tuple[Place, str, Iterator[Step | Done]] | None = None
+        self._writing: deque[tuple[Place, str, Future[object]]] = deque()  # frames that are still to come
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._running = self._worker = None
+        self._let_go()
+        wait([writing for _, _, writing in self._writing])
 
     @property
     def num_idle(self) -> int:
@@ -115,6 +127,8 @@ class InProcessExecutor:
         return place
 
     def next_event(self, timeout_s: float) -> tuple[Place, Event] | None:
+        if self._writing and (self._running is None or self._writing[0][-1].done()):
+            return self._framed(*self._writing.popleft())
         if self._running is None:
             sleep(timeout_s)
             return None
@@ -124,7 +138,9 @@ class InProcessExecutor:
         except (UrsaRayError, RuntimeError, OSError, MemoryError) as error:  # torch: a full GPU is a RuntimeError
             event = Failed(key, error)
             if not isinstance(error, InputError):
-                self._worker = None  # whatever it met may have left the device broken
+                self._let_go()  # whatever it met may have left the device broken
+        if isinstance(event, Done) and not event.is_framed and self._worker is not None:
+            self._writing.append((place, key, self._worker.framed(key)))
         if not isinstance(event, Step):
             self._running = None
         return place, event
@@ -133,7 +149,7 @@ class InProcessExecutor:
         return []
 
     def replace(self, place: Place) -> None:
-        self._running = self._worker = None
+        self._let_go()
 
     def block(self, node: str) -> None:
         raise AssertionError(f"{node} is the only node")
@@ -142,6 +158,16 @@ class InProcessExecutor:
         if self._worker is None:
             self._worker = self._load()
         yield from self._worker.run(request)
+
+    def _framed(self, place: Place, key: str, writing: Future[object]) -> tuple[Place, Framed]:
+        error = writing.exception()
+        assert error is None or isinstance(error, Exception), error
+        return place, Framed(key, error)
+
+    def _let_go(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+        self._running = self._worker = None
 
     def _load(self) -> Worker:
         return Worker(self._options)

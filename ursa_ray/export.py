@@ -21,8 +21,8 @@ from ursa_ray.media import (
     MAX_PICTURE_PX,
     Codec,
     VideoInfo,
+    cut_film,
     exactly,
-    film_frames,
     nearest_frames,
     num_retimed,
     read_mezzanine,
@@ -31,6 +31,7 @@ from ursa_ray.media import (
     write_film,
 )
 from ursa_ray.plan import Plan, Segment
+from ursa_ray.provenance import Encoded, Provenance, noting, versions
 
 if TYPE_CHECKING:
     from ursa_ray.work import Worker
@@ -50,6 +51,7 @@ class ExportOptions:
         retime: "nearest" keeps the duration, so frames come again or fall away; "speed" keeps the frames.
         device: that codes are decoded on where frames are gone; None for what there is.
         overwrite: whether `out` may be replaced.
+        provenance: whether the film says how it was made.
     """
 
     run: str
@@ -61,6 +63,7 @@ class ExportOptions:
     retime: Literal["nearest", "speed"] | None = None
     device: str | None = None
     overwrite: bool = False
+    provenance: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ def export(options: ExportOptions, watch: Watch = lambda frames, num_frames: fra
         raise OptionError(f"{options.out}: {misfit}. Give another --codec, --size or --fps.")
     _require_free(options, run)
     require_encoder(codec.encoder, f"codec {codec.name}")
+    encoded = Encoded(codec.name, film.width, film.height, film.fps, film.num_frames, options.retime)
     with TemporaryDirectory(prefix="ursa-ray-") as scratch:
         source = _Frames(plan, run, options.device, Path(scratch))
         report = write_film(
@@ -109,6 +113,7 @@ def export(options: ExportOptions, watch: Watch = lambda frames, num_frames: fra
             film.fps,
             codec,
             metadata={"title": plan.title} if plan.title else {},
+            comment=(lambda: source.provenance(encoded).to_comment()) if options.provenance else None,
         )
     sweep_beside(options.out)
     return Exported(
@@ -192,9 +197,14 @@ class _Frames:
         self._plan, self._run, self._device, self._scratch = plan, run, device, scratch
         self._framed = run.framed()
         self._worker: tuple[str | None, Worker] | None = None
+        self._starts: list[int] = []
 
     def shown(self) -> Iterator[np.ndarray]:
-        return film_frames(self._plan, self._read)
+        return noting(cut_film(self._plan, self._read), self._starts)
+
+    def provenance(self, encoded: Encoded) -> Provenance:
+        """Once all frames were shown."""
+        return Provenance(self._plan, tuple(self._starts), encoded, versions())
 
     def _read(self, segment: Segment, start: int, stop: int) -> Iterator[np.ndarray]:
         if segment.key in self._framed:

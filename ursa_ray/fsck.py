@@ -60,7 +60,8 @@ def examine(store: Store) -> Iterator[Finding]:
     plan_sha256 = latest["plan"].key if "plan" in latest else None
     yield from _in_log(store, survey)
     yield from _in_plans(store, plan_sha256)
-    yield from _in_assets(store, plan_sha256)
+    storyboard = (latest["plan"].files or {}) if "plan" in latest else {}
+    yield from _in_assets(store, _assets_of(store, plan_sha256).union(storyboard.values()))
     yield from _in_media(store)
     yield from _in_steps(store)
     yield from _in_film(store, latest.get("film"))
@@ -122,8 +123,7 @@ def _in_plans(store: Store, plan_sha256: str | None) -> Iterator[Finding]:
             yield Finding(name, problem, fix if is_current else "Delete it: it is not of the film here.", is_current)
 
 
-def _in_assets(store: Store, plan_sha256: str | None) -> Iterator[Finding]:
-    named = _assets_of(store, plan_sha256)
+def _in_assets(store: Store, named: set[str]) -> Iterator[Finding]:
     for name in store.names("assets"):
         with store.reading(f"assets/{name}") as path:
             if file_sha256(path) == name:

@@ -9,8 +9,18 @@ import numpy as np
 from ursa_ray import __version__
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger import CONTACT_SHEET, FILM, Commit, Run
-from ursa_ray.media import H264, film_frames, read_mezzanine, write_contact_sheet, write_film, write_still
+from ursa_ray.media import (
+    H264,
+    FilmReport,
+    Read,
+    cut_film,
+    read_mezzanine,
+    write_contact_sheet,
+    write_film,
+    write_still,
+)
 from ursa_ray.plan import Plan, PlannedShot, Segment
+from ursa_ray.provenance import Encoded, Provenance, noting, versions
 
 # Pictures on the contact sheet: they are in memory together.
 MAX_ON_SHEET = 100
@@ -39,15 +49,7 @@ def join(plan: Plan, run: Run) -> str:
         MediaError: frames are damaged, or ffmpeg made something other than was planned; an older film stays.
     """
     with run.store.writing("") as folder:
-        film = write_film(
-            folder / FILM,
-            film_frames(plan, partial(_frames, run)),
-            num_frames=plan.num_frames,
-            size=(plan.width, plan.height),
-            fps=plan.fps,
-            codec=H264.with_crf(plan.crf),
-            metadata={"title": plan.title} if plan.title else {},
-        )
+        film = write_planned_film(folder / FILM, plan, partial(segment_frames, run))
         files = {FILM: film.sha256}
         with run.store.writing(STILLS) as stills:
             files |= _write_stills(plan, run, stills, folder / CONTACT_SHEET)
@@ -56,6 +58,31 @@ def join(plan: Plan, run: Run) -> str:
     made = Commit("film", plan.sha256, media_sha256=film.sha256, version=__version__, files=files, takes=run.takes)
     run.commit(made)
     return film.sha256
+
+
+def write_planned_film(path: Path, plan: Plan, read: Read) -> FilmReport:
+    """Publish the film of a plan, which says what it is made of; `read` gives frames of a segment.
+
+    Raises:
+        MediaError: frames are damaged, or ffmpeg made something else.
+    """
+    starts: list[int] = []
+    encoded = Encoded(H264.name, plan.width, plan.height, plan.fps, plan.num_frames)
+    return write_film(
+        path,
+        noting(cut_film(plan, read), starts),
+        num_frames=plan.num_frames,
+        size=(plan.width, plan.height),
+        fps=plan.fps,
+        codec=H264.with_crf(plan.crf),
+        metadata={"title": plan.title} if plan.title else {},
+        comment=lambda: Provenance(plan, tuple(starts), encoded, versions()).to_comment(),
+    )
+
+
+def segment_frames(run: Run, segment: Segment, start: int, stop: int) -> Iterator[np.ndarray]:
+    with run.mezzanine(segment.key) as path:
+        yield from read_mezzanine(path, start, stop)
 
 
 def _write_stills(plan: Plan, run: Run, stills: Path, sheet: Path) -> dict[str, str]:
@@ -77,10 +104,5 @@ def _middle_frame(run: Run, shot: PlannedShot) -> np.ndarray:
     middle = shot.segments[0].film[0] + shot.num_frames // 2
     segment = next(segment for segment in shot.segments if segment.film[0] <= middle < segment.film[1])
     at = segment.shown[0] + middle - segment.film[0]
-    (frame,) = _frames(run, segment, at, at + 1)
+    (frame,) = segment_frames(run, segment, at, at + 1)
     return frame
-
-
-def _frames(run: Run, segment: Segment, start: int, stop: int) -> Iterator[np.ndarray]:
-    with run.mezzanine(segment.key) as path:
-        yield from read_mezzanine(path, start, stop)

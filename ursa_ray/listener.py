@@ -40,6 +40,9 @@ class Listener:
 
     def finish(self, segment: Segment, place: Place, seconds: float) -> None: ...
 
+    def framed(self, segment: Segment) -> None:
+        """Its frames are in the run, which may be later than its codes."""
+
     def fail(self, segment: Segment, place: Place, error: Exception, again: bool) -> None: ...
 
     def late(self, segment: Segment, place: Place, seconds: float) -> None: ...

@@ -1,5 +1,6 @@
 """A render: what is missing of a plan is made and committed, and the film joined."""
 
+import hashlib
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -26,8 +27,12 @@ class Rendered:
     reused_segments: int
 
 
-def render(plan: Plan, run: Run, executor: Executor, listener: Listener | None = None) -> Rendered:
+def render(
+    plan: Plan, run: Run, executor: Executor, listener: Listener | None = None, storyboard: str | None = None
+) -> Rendered:
     """Make what is missing of `plan` in `run` and join the film; nothing that is committed is generated again.
+
+    The text of its storyboard is kept in the run, if it is given, for whoever wants to make the film again.
 
     Raises:
         RenderError: some shots failed; everything else is committed.
@@ -36,7 +41,7 @@ def render(plan: Plan, run: Run, executor: Executor, listener: Listener | None =
     """
     listener = listener or Listener()
     with run.locked():
-        num_missing = begin(plan, run, listener)
+        num_missing = begin(plan, run, listener, storyboard)
         sha256 = joined_film(plan, run)
         if sha256 is None:
             make_segments(plan, run, executor, listener)
@@ -46,10 +51,10 @@ def render(plan: Plan, run: Run, executor: Executor, listener: Listener | None =
     return Rendered(run.where(FILM), sha256, plan.num_frames, num_missing, plan.num_segments - num_missing)
 
 
-def begin(plan: Plan, run: Run, listener: Listener) -> int:
+def begin(plan: Plan, run: Run, listener: Listener, storyboard: str | None = None) -> int:
     """Note in a locked run what is made in it from now on; how many segments of it are missing."""
     _keep_assets(plan, run)
-    run.begin(plan)
+    run.begin(plan, None if storyboard is None else _keep_storyboard(storyboard, run))
     _forget_steps(run)
     num_missing = sum(segment.key not in run.segments for segment in plan.segments)
     listener.begin(plan, plan.num_segments - num_missing)
@@ -75,6 +80,14 @@ def _keep_assets(plan: Plan, run: Run) -> None:
                     shutil.copyfile(path, aside)
                     if file_sha256(aside) != sha256:
                         raise AssetError(f"{path}: has changed since it was planned with. Render again.")
+
+
+def _keep_storyboard(text: str, run: Run) -> str:
+    content = text.encode()
+    sha256 = hashlib.sha256(content).hexdigest()
+    if not _is_kept(run, sha256):
+        run.store.put(f"assets/{sha256}", content)
+    return sha256
 
 
 def _is_kept(run: Run, sha256: str) -> bool:

@@ -21,7 +21,7 @@ def write_report(plan: Plan, run: Run, schedule: Schedule) -> dict[str, Any]:
             "shot": plan.by_key[key].shot,
             "key": key,
             "reason": reason,
-            "attempts": [_attempt(failure) for failure in schedule.attempts[key]],
+            "attempts": attempts(schedule, key),
         }
         for key, reason in schedule.failures.items()
     ]
@@ -66,6 +66,11 @@ def load_report(store: Store) -> dict[str, Any] | None:
 
 def remove_report(run: Run) -> None:
     run.store.remove(REPORT)
+
+
+def attempts(schedule: Schedule, key: str) -> list[dict[str, str]]:
+    """What became of the attempts at a segment that failed, oldest first."""
+    return [_attempt(failure) for failure in schedule.attempts.get(key, ())]
 
 
 def now() -> str:

@@ -73,6 +73,8 @@ def _problem_of_rest(done: Done) -> str | None:
         words = getattr(done, name)
         if not isinstance(words, str) or len(words) > MAX_WORDS:
             return f"{name} came back as {words!r:.100}; expected at most {MAX_WORDS} characters"
+    if type(done.is_framed) is not bool:
+        return f"is_framed came back as {done.is_framed!r:.100}; expected True or False"
     if type(done.num_threads) is not int or not 0 < done.num_threads < 2**31:
         return f"num_threads came back as {done.num_threads!r:.100}; expected a number of threads"
     if not isinstance(done.seconds, float) or not math.isfinite(done.seconds):

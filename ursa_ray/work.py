@@ -1,7 +1,8 @@
 """One segment in plain Python: condition, sample, decode, keep the frames.
 
 A worker gets a request and yields a `Step` after each denoising step, then one `Done`. At chosen steps it writes what
-the segment will likely be into the run, so that a bad one is seen early. What goes in and out is small
+the segment will likely be into the run, so that a bad one is seen early. Saved steps are written while the next step is
+made, frames while the next segment is. What goes in and out is small
 (codes, hashes); frames stay where they are made and in the run's media folder, from where the film is joined.
 """
 
@@ -10,8 +11,10 @@ import platform
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from socket import gethostname
 from time import perf_counter
@@ -22,9 +25,10 @@ import torch
 from ursa_ray.checkpoint.config import TransformerConfig
 from ursa_ray.errors import CheckpointError, OutputError
 from ursa_ray.ledger import Steps, open_store, preview_name
-from ursa_ray.media import preview_webp, read_clip_tail, read_image, write_mezzanine
-from ursa_ray.model import Ursa, choose_backends, choose_device, choose_dtype
+from ursa_ray.media import frames_sha256, preview_webp, read_clip_tail, read_image, write_mezzanine
+from ursa_ray.model import Devices, Parallel, Ursa, check_devices, choose_backends, choose_device, choose_dtype
 from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
+from ursa_ray.writer import Writer
 
 # Decoded segments that are kept: a child mostly runs where its parent did.
 NUM_KEPT = 2
@@ -56,7 +60,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Done:
-    """`codes` (t, h, w), uint16 or uint32; `frames_sha256` names the file in the media folder."""
+    """`codes` (t, h, w), uint16 or uint32; `frames_sha256` names the file in the media folder.
+
+    Unless it `is_framed`, that file is still being written: see `Worker.framed`.
+    """
 
     key: str
     codes: np.ndarray
@@ -65,6 +72,7 @@ class Done:
     dtype: str
     num_threads: int
     seconds: float
+    is_framed: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,9 +84,14 @@ class WorkerOptions:
         weights_sha256: what the plan's keys were made with.
         run: where the run is, the same on every machine: frames and steps are written there and assets read.
         device: "cuda", "cpu", or None for what there is.
-        num_threads: of a replica on a CPU; other numbers round sums differently and so can give other codes.
+        num_threads: of each CPU of a replica; other numbers round sums differently and so can give other codes.
         dtype, attention, compile: as for `Ursa.from_pretrained`; None for the device's best.
         preview_steps: steps, counted from 1, in which a preview is written.
+        num_devices: of a replica, on one machine.
+        parallel: how several devices share a step, as `model.Devices` has it; rounds otherwise, too.
+
+    Raises:
+        OptionError: so many devices cannot be used so.
     """
 
     model: str
@@ -90,6 +103,11 @@ class WorkerOptions:
     attention: str | None = None
     compile: bool | None = None
     preview_steps: tuple[int, ...] = ()
+    num_devices: int = 1
+    parallel: Parallel | None = None
+
+    def __post_init__(self) -> None:
+        check_devices(self.num_devices, self.parallel, self.compile)
 
 
 def require_device(options: WorkerOptions) -> None:
@@ -98,7 +116,7 @@ def require_device(options: WorkerOptions) -> None:
     Raises:
         OptionError: it would not.
     """
-    device = choose_device(options.device)
+    device = Devices(choose_device(options.device), options.num_devices, options.parallel)[0]
     choose_backends(
         TransformerConfig(), device, choose_dtype(device, options.dtype), options.attention, compile=options.compile
     )
@@ -142,6 +160,7 @@ class Worker:
 
     Raises:
         CheckpointError: the model is not to be had here, or is not the one that was planned with.
+        ReplicaError: one of several devices could not load it.
     """
 
     def __init__(self, options: WorkerOptions):
@@ -152,6 +171,8 @@ class Worker:
             dtype=options.dtype,
             attention=options.attention,
             compile=options.compile,
+            num_devices=options.num_devices,
+            parallel=options.parallel,
         )
         found = self.ursa.checkpoint.weights_sha256()
         if found != options.weights_sha256:
@@ -162,6 +183,8 @@ class Worker:
         self._store = open_store(options.run)
         self._steps = Steps(self._store)
         self._num_threads = options.num_threads
+        self._save_steps, self._write_frames = Writer("steps"), Writer("frames")
+        self._writing: dict[str, Future[object]] = {}  # frames, by the key of their segment
         self._preview_steps = options.preview_steps
         self._likely: list[torch.Tensor] = []  # codes of a preview that is not written yet
         self._frames: OrderedDict[str, np.ndarray] = OrderedDict()
@@ -174,34 +197,51 @@ class Worker:
         segment = request.segment
         codes = request.codes
         if codes is None:
-            for done, latest in self._generate(request):
-                codes = self._storable(latest)
-                if done < segment.steps and done % _save_every(segment.steps) == 0:
-                    self._steps.save(segment.key, done, codes)
-                yield Step(segment.key, done, segment.steps, *self._preview(request))
+            try:
+                for done, latest in self._generate(request):
+                    codes = self._storable(latest)
+                    if done < segment.steps and done % _save_every(segment.steps) == 0:
+                        self._save_steps.require_written()
+                        self._save_steps.begin(partial(self._steps.save, segment.key, done, codes))
+                    yield Step(segment.key, done, segment.steps, *self._preview(request))
+            finally:
+                self._save_steps.wait()  # whoever forgets the steps of a segment must not be too early
         assert codes is not None, segment
         frames = self._decode(segment.key, codes)
         if len(frames) != segment.num_frames:
             raise OutputError(f"{segment.name}: decoded to {len(frames)} frames, expected {segment.num_frames}.")
-        with self._store.writing("media") as folder:
-            frames_sha256 = write_mezzanine(folder, frames, request.fps)
-        seconds = perf_counter() - started
+        writing = self._write_frames.begin(partial(self._keep, frames, request.fps))
+        is_framed = request.codes is not None
+        if is_framed:
+            writing.result()  # nothing else was asked for
+        else:
+            self._writing[segment.key] = writing
         yield Done(
             segment.key,
             codes,
-            frames_sha256,
-            self._device_name(),
+            frames_sha256(frames),
+            self._device_name() + self.ursa.sharing,
             str(self.ursa.dtype),
             self._num_threads,
-            seconds,
+            perf_counter() - started,
+            is_framed,
         )
+
+    def framed(self, key: str) -> Future[object]:
+        """The writing of the frames of a segment that was `Done`; ask once for each."""
+        return self._writing.pop(key)
+
+    def close(self) -> None:
+        """Let go of what does not go with this object: devices beyond the first."""
+        self.ursa.close()
 
     @property
     def device_kind(self) -> str:
         """Devices of one kind give the same bits."""
         name = self._device_name() if self.ursa.device.type == "cuda" else _cpu_name()
         ursa = self.ursa
-        return f"{name} (torch {torch.__version__}, {ursa.dtype}, {ursa.backends}, {self._num_threads} threads)"
+        computes = f"torch {torch.__version__}, {ursa.dtype}, {ursa.backends}, {self._num_threads} threads"
+        return f"{name} ({computes}{ursa.sharing})"
 
     def warm_up(self) -> str:
         """Make a known tiny segment; the hash of its codes and frames."""
@@ -274,6 +314,10 @@ class Worker:
     def _storable(self, codes: torch.Tensor) -> np.ndarray:
         small = self.ursa.tokenizer.num_codes <= 2**16
         return codes.cpu().numpy().astype(np.uint16 if small else np.uint32)
+
+    def _keep(self, frames: np.ndarray, fps: Fraction) -> None:
+        with self._store.writing("media") as folder:
+            write_mezzanine(folder, frames, fps)
 
     def _device_name(self) -> str:
         device = self.ursa.device

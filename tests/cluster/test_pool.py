@@ -45,9 +45,12 @@ class PlayedRay:
     ids: frozenset = frozenset()
     numbers: count = field(default_factory=count)
 
-    def remote(self, kind):
-        self.made.append(Actor(f"a{next(self.numbers)}"))
-        return self.made[-1]
+    def remote(self, **options):
+        def make(kind):
+            self.made.append(Actor(f"a{next(self.numbers)}"))
+            return self.made[-1]
+
+        return make
 
     def kill(self, actor):
         self.killed.append(actor.name)
@@ -207,3 +210,48 @@ def test_blocked_nodes_and_other_gpus_are_not_asked_for_and_do_not_count(ray):
     pool.scale(Demand(1, 1))
     assert ray.made[-1].needs["num_gpus"] == 1
     assert ray.made[-1].needs["label_selector"] == {"ray.io/node-id": "!in(a)", "ray.io/accelerator-type": "in(H100)"}
+
+
+def test_a_replica_that_is_let_go_in_order_first_writes_its_frames(ray):
+    pool = pool_of()
+    pool.scale(Demand(2, 2))
+    start(pool, 2)
+    writing, resting = pool.take().place, pool.take().place
+    for _ in range(2):
+        pool.writes(writing)
+    pool.give_back(writing)
+    pool.give_back(resting)
+    pool.scale(Demand(0, 0))
+    assert (pool.idle, ray.killed) == ([], [resting.replica])
+    pool.has_written(writing)
+    assert ray.killed == [resting.replica]
+    pool.has_written(writing)
+    assert ray.killed == [resting.replica, writing.replica]
+
+
+def test_so_does_one_whose_node_is_about_to_be_taken_but_a_broken_one_does_not(ray):
+    pool = pool_of()
+    pool.scale(Demand(2, 2))
+    start(pool, 2)
+    leaving, broken = pool.take().place, pool.take().place
+    for place in (leaving, broken):
+        pool.writes(place)
+    pool.give_back(leaving)
+    ray.ids = frozenset({leaving.node})
+    pool.notice_draining()
+    pool.let_go(broken)
+    assert (pool.idle, ray.killed) == ([], [broken.replica])
+    pool.has_written(broken)
+    pool.has_written(leaving)
+    assert ray.killed == [broken.replica, leaving.replica]
+
+
+@pytest.mark.parametrize(("device", "unit"), [("cuda", "GPU"), ("cpu", "CPU")])
+def test_a_replica_with_several_devices_asks_for_them_on_one_node(ray, device, unit):
+    ray.all_nodes = [
+        {"Alive": True, "NodeID": str(number), "Labels": {}, "Resources": {unit: number}} for number in (1, 2, 3)
+    ]
+    pool = Pool(WorkerOptions("tiny", "", "", device, num_devices=2), Limits(), (), object)
+    pool.scale(Demand(1, 1))
+    assert ray.made[0].needs[f"num_{unit.lower()}s"] == 2
+    assert pool.num_nodes == 2

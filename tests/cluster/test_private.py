@@ -5,13 +5,13 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from types import SimpleNamespace
 
 import grpc
 import pytest
 
+from tests.processes import listeners_below
 from tests.storyboards import TWO_SHOTS, write
 from ursa_ray.cli import main
 from ursa_ray.cluster import connection, executor
@@ -28,30 +28,6 @@ with connected(None, 1):
     print(ray.get_runtime_context().gcs_address, flush=True)
     sys.stdin.read()
 """
-
-
-def listeners_below(root):
-    """(address, port) of every TCP socket on which a process or its descendants listen."""
-    found = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
-    parents = {int(pid): int(parent) for pid, parent in map(str.split, found.stdout.splitlines())}
-
-    def is_below(pid):
-        while pid in parents and pid != root:
-            pid = parents[pid]
-        return pid == root
-
-    links = [link for pid in filter(is_below, parents) for link in Path(f"/proc/{pid}/fd").glob("*")]
-    sockets = {str(link.readlink()) for link in links if link.is_symlink()}
-    rows = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
-    return [endpoint(row[1]) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets]
-
-
-def endpoint(text):
-    """`0100007F:1F90` is 127.0.0.1, port 8080: the kernel writes words of four bytes, each backwards."""
-    words, _, port = text.partition(":")
-    raw = b"".join(bytes.fromhex(words[i : i + 8])[::-1] for i in range(0, len(words), 8))
-    address = ip_address(raw)
-    return getattr(address, "ipv4_mapped", None) or address, int(port, 16)
 
 
 def shows_the_dashboard(port):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.plan.boards import plan_of
-from ursa_ray.media import cut_film, film_frames, num_before_cut
+from ursa_ray.media import cut_film, num_before_cut
 
 
 def frame(value):
@@ -25,7 +25,7 @@ def reader(plan, wrong=None):
 
 
 def film_of(plan, wrong=None):
-    return [int(each[0, 0, 0]) for each in film_frames(plan, reader(plan, wrong))]
+    return [int(each[0, 0, 0]) for _, each in cut_film(plan, reader(plan, wrong))]
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 import torch
@@ -6,6 +7,10 @@ from safetensors.torch import load_file
 
 from tests.random_checkpoint import write_random_checkpoint
 from ursa_ray.model import Ursa
+
+# Without a GPU Triton kernels run in its interpreter, which must be asked for before anything imports Triton.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -40,7 +40,6 @@ def test_a_cpu_computes_with_the_first_kernel_that_works_and_says_so(dtype, kern
     [
         ({"attention": "fast"}, "attention is 'fast', expected onednn, flash, math on cpu"),
         ({"attention": "cudnn"}, "attention is 'cudnn', expected onednn, flash, math on cpu"),
-        ({"draws": "dice"}, "draws is 'dice', expected torch on cpu"),
     ],
 )
 def test_a_backend_that_a_device_lacks_is_refused_with_those_that_it_has(wish, message):

@@ -344,3 +344,49 @@ def test_what_hangs_on_a_job_that_was_given_up_demands_nothing():
     taken(schedule)
     fail(schedule, "a", AssetError("no such file"))
     assert schedule.demand == Demand(now=1, ever=1)
+
+
+def with_frames_to_come(now=0):
+    schedule = Schedule([Job("a", None, 2, 1.0), Job("b", "a", 1, 1.0)])
+    take(schedule)
+    finish(schedule, "a")
+    schedule.await_frames("a", on("a"), now)
+    return schedule
+
+
+def test_what_comes_after_a_job_does_not_wait_for_its_frames_but_the_end_does():
+    schedule = with_frames_to_come()
+    assert take(schedule) == "b"
+    finish(schedule, "b")
+    assert not schedule.is_over
+    schedule.framing.clear()
+    assert schedule.is_over
+
+
+def test_lost_frames_are_made_after_all_that_others_wait_for():
+    schedule = with_frames_to_come()
+    schedule.lose_frames("a")
+    assert schedule.demand == Demand(2, 2)
+    assert taken(schedule) == ["b", "a"]
+    finish(schedule, "b")
+    finish(schedule, "a")
+    assert (schedule.is_over, schedule.demand) == (True, Demand(0, 0))
+
+
+def test_frames_that_cannot_be_made_again_fail_and_nothing_else_does():
+    schedule = with_frames_to_come()
+    schedule.lose_frames("a")
+    assert take(schedule) == "b"
+    finish(schedule, "b")
+    for _ in range(3):
+        assert take(schedule) == "a"
+        fail(schedule, "a")
+    assert (schedule.is_over, schedule.demand, schedule.failures.keys()) == (True, Demand(0, 0), {"a"})
+
+
+def test_frames_are_waited_for_ten_minutes():
+    schedule = with_frames_to_come(now=100)
+    schedule.late(700)
+    assert "a" in schedule.framing
+    schedule.late(701)
+    assert (schedule.framing, schedule.num_ready) == ({}, 2)

@@ -1,13 +1,16 @@
 """The studio as people use it, in a real browser; what is promised to them: nothing is lost, everything is told."""
 
 import re
+import signal
 import time
 
 import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.studio.conftest import MAX_UPLOAD_MB, STORYBOARDS
+from tests.processes import Process
+from tests.storyboards import write
+from tests.studio.conftest import MAX_UPLOAD_MB, STORYBOARDS, free_port
 from ursa_ray.ledger import Run
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -177,6 +180,24 @@ def test_a_large_file_is_taken_whole_and_one_that_is_too_large_is_refused(visit,
     upload(page, tmp_path / "larger.mp4")
     expect(page.get_by_text("exceed the maximum allowed size of 55")).to_be_visible()
     assert not kept.with_name("larger.mp4").exists()
+
+
+@pytest.mark.slow
+def test_without_the_password_only_a_question_for_it_is_given(tmp_path):
+    write(tmp_path, "secret\n", "password")
+    options = ("--host=0.0.0.0", f"--password-file={tmp_path / 'password'}", f"--runs={tmp_path / 'runs'}")
+    address = f"http://127.0.0.1:{(port := free_port())}/"
+    process = Process(tmp_path, "studio", f"--port={port}", *options)
+    assert "The studio is at" in process.stdout.readline()
+    for path in ("config", "gradio_api/info", f"gradio_api/file={tmp_path}/password"):
+        assert httpx.get(f"{address}{path}").status_code == 401
+    assert httpx.post(f"{address}gradio_api/upload", files={"files": ("a.png", b"a")}).status_code == 401
+    with httpx.Client() as person:
+        assert person.post(f"{address}login", data={"username": "a", "password": "Secret"}).status_code == 400
+        assert person.post(f"{address}login", data={"username": "a", "password": "secret"}).status_code == 200
+        assert person.get(f"{address}config").status_code == 200
+    process.send_signal(signal.SIGINT)
+    assert "travel unencrypted" in process.end()
 
 
 def test_who_asks_without_the_page_gets_no_further(studio):

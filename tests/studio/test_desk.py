@@ -55,7 +55,9 @@ def test_a_mistake_is_told_with_its_line_and_without_the_folders_of_this_machine
     assert found.text == 'shots[0] ("title"): image is "title.png", but there is no file title.png'
 
 
-@pytest.mark.parametrize("path", ["other/title.png", "../other/title.png", "/etc/passwd", "http://example.com/title.png"])
+@pytest.mark.parametrize(
+    "path", ["other/title.png", "../other/title.png", "/etc/passwd", "http://example.com/title.png"]
+)
 def test_a_storyboard_reaches_only_what_was_uploaded_for_it(desk, tmp_path, path):
     write(desk.boards.folder("other"), "picture", "title.png")
     checked = desk.check("film", FROM_IMAGE.replace("image: title.png", f"image: {path}"))
@@ -92,6 +94,17 @@ def test_a_render_is_watched_played_and_taken_home(desk, tmp_path):
     assert (again.difference.num_kept, again.difference.num_new, again.is_measured) == (2, 2, True)
     with pytest.raises(OptionError, match="Choose what to take again: dawn, dawn:0"):
         desk.render("film", TWO_SHOTS, "noon --address=evil")
+
+
+def test_a_film_that_the_command_line_rendered_opens_with_its_storyboard(new_desk, tmp_path, run_command):
+    board = write(tmp_path / "else", TWO_SHOTS.replace("steps: 4", "steps: 1"))
+    assert run_command("render", board, "--run", tmp_path / "runs" / "film")[0] == 0
+    desk = new_desk()
+    assert desk.films() == ["film"]
+    opened = desk.open("film")
+    assert opened.text == board.read_text()
+    assert desk.check("film", opened.text).difference.num_new == 0
+    assert desk.boards.save("film", f"{opened.text}# more", opened.version)
 
 
 def test_a_studio_that_is_started_again_finds_the_render_and_cancels_it(new_desk):

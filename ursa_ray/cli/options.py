@@ -19,6 +19,11 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Parallel(StrEnum):
+    GUIDANCE = "guidance"
+    SEQUENCE = "sequence"
+
+
 class Dtype(StrEnum):
     FLOAT16 = "float16"
     BFLOAT16 = "bfloat16"
@@ -78,6 +83,19 @@ DeviceChoice = Annotated[
 ]
 Threads = Annotated[
     int, typer.Option(min=1, help="Threads of a replica on a CPU. Another number can give another film.")
+]
+DevicesPerReplica = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Devices of one machine that make a segment together. Another number can give another film."
+    ),
+]
+ParallelChoice = Annotated[
+    Parallel | None,
+    typer.Option(
+        help="How they share a step: the branches of guidance (2 devices), or the sequence.",
+        show_default="guidance with 2, else sequence",
+    ),
 ]
 DtypeChoice = Annotated[
     Dtype | None,

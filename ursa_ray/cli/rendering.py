@@ -60,7 +60,8 @@ def render(
     if not retake:
         warn(_replaced(opened, planned))
     with log as told:
-        rendered = make(planned, opened, executor, Several(told, *metrics_of(executor, url)))
+        told_all = Several(told, *metrics_of(executor, url))
+        rendered = make(planned, opened, executor, told_all, prepared.storyboard.text)
     say(f"{rendered.film}: {rendered.num_frames} frames, {planned.seconds:.1f} s")
     if as_json:
         say_json(render_summary(rendered))

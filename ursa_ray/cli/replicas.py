@@ -13,11 +13,13 @@ from ursa_ray.cli.options import (
     AttentionChoice,
     Compile,
     DeviceChoice,
+    DevicesPerReplica,
     DtypeChoice,
     InsecureCluster,
     LeastReplicas,
     LogFormat,
     MostReplicas,
+    ParallelChoice,
     PreviewSteps,
     Threads,
     require_lasting,
@@ -53,6 +55,8 @@ class Replicas:
     address: Address = None
     device: DeviceChoice = None
     threads: Threads = 1
+    devices_per_replica: DevicesPerReplica = 1
+    parallel: ParallelChoice = None
     dtype: DtypeChoice = None
     attention: AttentionChoice = None
     compile: Compile = False
@@ -71,11 +75,17 @@ class Replicas:
         import torch
 
         from ursa_ray.executor import InProcessExecutor
+        from ursa_ray.model import Devices, choose_device
         from ursa_ray.schedule import Limits
 
         worker = self._worker(plan, run)
+        if self.address is None:
+            Devices(
+                choose_device(worker.device), worker.num_devices, worker.parallel
+            )  # refused if not so many are here
         num_gpus = 0 if worker.device == "cpu" else torch.cuda.device_count()
-        if self.address is None and max(self.replicas or num_gpus, self.min_replicas) <= 1:
+        num_replicas = max(self.replicas or num_gpus // worker.num_devices, self.min_replicas)
+        if self.address is None and num_replicas <= 1:
             if self.accelerator:
                 raise OptionError(
                     "--accelerator chooses among the GPUs of a cluster. Give its --address, or leave it out."
@@ -102,6 +112,8 @@ class Replicas:
             open_store(run).anywhere,
             device=self.device,
             num_threads=self.threads,
+            num_devices=self.devices_per_replica,
+            parallel=None if self.parallel is None else self.parallel.value,
             dtype=self.dtype,
             attention=self.attention,
             compile=self.compile or None,

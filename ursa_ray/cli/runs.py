@@ -66,6 +66,9 @@ def export(
         typer.Option(help="What codes are decoded on where frames are gone.", show_default="cuda where there is a GPU"),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    no_provenance: Annotated[
+        bool, typer.Option("--no-provenance", help="Write no prompts, seeds and hashes into the file.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the film of a finished render again, from its frames: in another codec, size or frame rate."""
@@ -86,6 +89,7 @@ def export(
             None if retime is None else retime.value,
             None if device is None else device.value,
             overwrite,
+            not no_provenance,
         ),
         counted,
     )

@@ -18,7 +18,7 @@ from ursa_ray.cluster.connection import connected
 from ursa_ray.cluster.pool import Pool, cause_of, is_alive, went_with_its_node
 from ursa_ray.cluster.replica import Replica
 from ursa_ray.errors import InputError, LostError, OptionError, OutputError, ReplicaError, UrsaRayError
-from ursa_ray.executor import Event, Failed
+from ursa_ray.executor import Event, Failed, Framed
 from ursa_ray.schedule import Demand, Limits, Place
 from ursa_ray.work import Done, Request, Step, WorkerOptions
 
@@ -31,8 +31,8 @@ class RayOptions:
     """How to have replicas.
 
     Attributes:
-        limits: how many at once; without a ceiling one on each GPU of a cluster of our own, as many as can work on the
-            GPUs of another, and the floor or one where there are none.
+        limits: how many at once; without a ceiling as many as the GPUs of a cluster of our own are enough for, as many
+            as can work on those of another, and the floor or one where there are none.
         address: None for a cluster of our own.
         insecure: also on a remote cluster that asks for no token.
         accelerators: kinds of GPU as Ray labels them, such as H100; any, if empty.
@@ -63,12 +63,14 @@ class RayExecutor:
         self._worker, self._options, self._kind = worker, options, kind
         self._stack = ExitStack()
         self._streams: dict[Any, tuple[str, Place]] = {}  # of events -> key, replica
-        self._heard: deque[Any] = deque()  # streams, and replicas that were starting, with news
+        self._frames: dict[Any, tuple[str, Place]] = {}  # what says that they are written -> key, replica
+        self._heard: deque[Any] = deque()  # streams, frames, and replicas that were starting, with news
 
     def __enter__(self) -> Self:
         options = self._options
         with ExitStack() as stack:
-            stack.enter_context(connected(options.address, options.limits.ceiling or 1, options.insecure))
+            num_cpus = (options.limits.ceiling or 1) * self._worker.num_devices
+            stack.enter_context(connected(options.address, num_cpus, options.insecure))
             num_gpus = int(ray.cluster_resources().get("GPU", 0))
             is_unasked = options.address is not None and self._worker.device is None and not num_gpus
             if is_unasked and self._worker.model != TINY_NAME:
@@ -116,6 +118,8 @@ class RayExecutor:
             source = self._heard.popleft()
             if source in self._streams:
                 return self._progress(source)
+            if source in self._frames:
+                return self._framed(source)
             if source in self._pool.starting:  # else it was let go meanwhile
                 self._pool.started(source)
                 self._fail_distrusted()
@@ -149,11 +153,13 @@ class RayExecutor:
             return limits
         if worker.device != "cuda":
             return replace(limits, ceiling=max(1, limits.floor))
-        return limits if self._options.address is not None else replace(limits, ceiling=num_gpus)
+        if self._options.address is not None:
+            return limits
+        return replace(limits, ceiling=num_gpus // worker.num_devices)
 
     def _listen(self, timeout_s: float) -> list[Any]:
         """All that have news, once one has: asking takes 0.75 ms of CPU with 1000 streams, however many have some."""
-        sources = [*self._streams, *self._pool.starting]
+        sources = [*self._streams, *self._frames, *self._pool.starting]
         if not sources:
             sleep(timeout_s)
             return []
@@ -167,12 +173,24 @@ class RayExecutor:
         if isinstance(event, Step):
             return place, event
         del self._streams[stream]
+        if isinstance(event, Done) and not event.is_framed:
+            self._frames[self._pool.busy[place].actor.framed.remote(key)] = (key, place)
+            self._pool.writes(place)
         if isinstance(event, Failed) and not isinstance(event.error, InputError):
             # What it met may have left the replica or its GPU broken, and an unavailable one may still live.
             self._pool.let_go(place)
         else:
             self._pool.give_back(place)
         return place, event
+
+    def _framed(self, frames: Any) -> tuple[Place, Framed]:
+        key, place = self._frames.pop(frames)
+        self._pool.has_written(place)
+        try:
+            ray.get(frames)
+        except RayError as error:
+            return place, Framed(key, cause_of(error))
+        return place, Framed(key)
 
     def _fail_distrusted(self) -> None:
         """What replicas make of which it is now known that they are wrong; the next ones on their cards are held."""

@@ -1,10 +1,10 @@
 """The replicas of a render: asked for when there is work for them, let go when there is none.
 
 Asking makes an autoscaler start nodes, letting go makes it end them. A replica is an actor with one GPU, or one CPU
-where there are none; Ray neither restarts it nor repeats a call.
+where there are none, or with several of one node; Ray neither restarts it nor repeats a call.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Container
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -14,7 +14,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from ursa_ray.cluster.draining import DrainingNodes
-from ursa_ray.cluster.replica import Loaded
+from ursa_ray.cluster.replica import FRAMES, Loaded
 from ursa_ray.errors import InputError, ReplicaError
 from ursa_ray.executor import Event, Held, Leaving
 from ursa_ray.schedule import Answers, Demand, Limits, Place
@@ -51,6 +51,8 @@ class Pool:
         self._answers = Answers()
         self._held: dict[Place, Ready] = {}
         self._leaving: set[Place] = set()
+        self._writing: Counter[Place] = Counter()
+        self._retiring: dict[Place, Ready] = {}
         self._blocked: set[str] = set()
         self._num_dead_at_start = 0
         self._start_again_at = 0.0
@@ -74,7 +76,7 @@ class Pool:
             ray.kill(self.starting.pop(loading))
         idle_s = [monotonic() - replica.since for replica in self.idle]
         for _ in range(self._limits.num_to_release(demand, num_staying + len(self.starting), idle_s)):
-            ray.kill(self.idle.pop(0).actor)
+            self._retire(self.idle.pop(0))
 
     def take(self) -> Ready:
         """An idle replica is busy from now on; the last that became idle still has the frames that it made."""
@@ -84,6 +86,17 @@ class Pool:
 
     def give_back(self, place: Place) -> None:
         self._keep(self.busy.pop(place))
+
+    def writes(self, place: Place) -> None:
+        """A replica has frames to write, and is not ended in order before they are."""
+        self._writing[place] += 1
+
+    def has_written(self, place: Place) -> None:
+        self._writing[place] -= 1
+        if not self._writing[place]:
+            del self._writing[place]
+            if place in self._retiring:
+                ray.kill(self._retiring.pop(place).actor)
 
     def let_go(self, place: Place) -> None:
         for replica in [replica for replica in self.idle if replica.place == place]:
@@ -149,29 +162,34 @@ class Pool:
             held = "".join(f" {place.replica[:12]} gets no work: {self.distrust(place)}." for place in self._held)
             raise ReplicaError(
                 f"no replica could start within {START_TIMEOUT_S} s: the cluster has {ray.cluster_resources()}.{held} "
-                "Add nodes, or ask for others (--device, --accelerator)."
+                "Add nodes, or ask for others (--device, --devices-per-replica, --accelerator)."
             )
 
     def kill(self) -> None:
-        ready = (*self.idle, *self._held.values(), *self.busy.values())
+        ready = (*self.idle, *self._held.values(), *self.busy.values(), *self._retiring.values())
         for actor in (*self.starting.values(), *(replica.actor for replica in ready)):
             ray.kill(actor)
 
+    @property
+    def _unit(self) -> str:
+        return "GPU" if self._worker.device == "cuda" else "CPU"
+
     def _is_usable(self, node: dict[str, Any]) -> bool:
-        unit = "GPU" if self._worker.device == "cuda" else "CPU"
         if not node["Alive"] or node["NodeID"] in self._blocked | self._draining.ids:
             return False
         accelerator = node["Labels"].get(ACCELERATOR_LABEL)
-        return node["Resources"].get(unit, 0) > 0 and (not self._accelerators or accelerator in self._accelerators)
+        has_room = node["Resources"].get(self._unit, 0) >= self._worker.num_devices
+        return has_room and (not self._accelerators or accelerator in self._accelerators)
 
     def _start(self) -> None:
-        needs: dict[str, Any] = {"num_gpus": 1} if self._worker.device == "cuda" else {"num_cpus": 1}
+        needs: dict[str, Any] = {f"num_{self._unit.lower()}s": self._worker.num_devices}
         labels = {}
         if self._blocked:
             labels["ray.io/node-id"] = f"!in({','.join(sorted(self._blocked))})"
         if self._accelerators:
             labels[ACCELERATOR_LABEL] = f"in({','.join(self._accelerators)})"
-        actor: Any = ray.remote(self._kind)
+        remote: Any = ray.remote  # its annotations know neither of the ways in which groups can be given
+        actor = remote(concurrency_groups={FRAMES: 1})(self._kind)
         actor = actor.options(max_restarts=0, max_task_retries=0, label_selector=labels or None, **needs)
         actor = actor.remote(self._worker)
         self.starting[actor.load.remote()] = actor
@@ -181,9 +199,15 @@ class Pool:
         if self.distrust(replica.place) is not None:
             self._hold(replica)
         elif replica.place.node in self._blocked | self._draining.ids or replica.place in self._leaving:
-            ray.kill(replica.actor)
+            self._retire(replica)
         else:
             self.idle.append(replace(replica, since=monotonic()))
+
+    def _retire(self, replica: Ready) -> None:
+        if self._writing[replica.place]:
+            self._retiring[replica.place] = replica
+        else:
+            ray.kill(replica.actor)
 
     def _hold(self, replica: Ready) -> None:
         """Alive but without work it keeps its card from being given to another replica."""
@@ -200,7 +224,8 @@ class Pool:
 
     def _empty(self, nodes: Container[str]) -> None:
         for replica in [replica for replica in self.idle if replica.place.node in nodes]:
-            self.let_go(replica.place)
+            self.idle.remove(replica)
+            self._retire(replica)
 
     def _require_hope(self, cause: Exception) -> None:
         """Let replicas die at their start, with a pause, while others work; else some, and more with their nodes."""

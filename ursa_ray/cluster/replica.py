@@ -15,6 +15,10 @@ STEP_EVERY_S = 10.0
 NUM_WARM_UPS = 2
 
 
+# Calls that wait for frames do not wait for the segment that is being made.
+FRAMES = "frames"
+
+
 @dataclass(frozen=True)
 class Loaded:
     """A replica that is ready to work: its node's id, its kind of device, and its answers to the known segment."""
@@ -33,6 +37,11 @@ class Replica:
         self._worker = worker = Worker(self._options)
         answers = tuple(worker.warm_up() for _ in range(NUM_WARM_UPS))
         return Loaded(ray.get_runtime_context().get_node_id(), worker.device_kind, answers)
+
+    @ray.method(concurrency_group=FRAMES)
+    def framed(self, key: str) -> None:
+        """Return once the frames of a segment that was `Done` are written, also while the next one is made."""
+        self._worker.framed(key).result()
 
     def run(self, request: Request) -> Iterator[Step | Done]:
         """Its first step, then steps not too often and those with something to tell, then that it is done."""

@@ -28,8 +28,14 @@ SCHEMA = pa.schema(
         pa.field("version", pa.string()),
         pa.field("files", pa.string()),
         pa.field("takes", pa.string()),
+        pa.field("replica", pa.string()),
+        pa.field("node", pa.string()),
+        pa.field("finished", pa.string()),
+        pa.field("failed", pa.string()),
     ]
 )
+
+IN_JSON = ("files", "takes", "failed")
 
 FIX = "Restore it, or run `ursa-ray fsck` on this run."
 
@@ -65,9 +71,12 @@ class Commit:
         device, dtype, num_threads: what the codes were made with; threads of a replica on a CPU.
         seconds: wall time of making it.
         files: names and sha256 of what was made with the film; of samples, the sha256 of the file of each shot, by
-            the hash of its own plan; of an entry that is invalidated, as it was found.
+            the hash of its own plan; of a plan, of its storyboard; of an entry that is invalidated, as it was found.
         takes: of a plan, how often each segment was taken again, also of those that it does without. The latest
             plan has all takes of the run: a log that keeps it needs no earlier one. Of a film, those when it was made.
+        replica, node: who made the segment.
+        finished: when, in ISO 8601 and UTC, by the clock of who committed it.
+        failed: the attempts before, of the same render: when, replica, node, kind, error.
     """
 
     kind: Kind
@@ -84,6 +93,10 @@ class Commit:
     version: str | None = None
     files: dict[str, str] | None = None
     takes: dict[str, int] | None = None
+    replica: str | None = None
+    node: str | None = None
+    finished: str | None = None
+    failed: list[dict[str, str]] | None = None
 
     @classmethod
     def of_codes(cls, key: str, codes: np.ndarray) -> Self:
@@ -106,21 +119,16 @@ class Commit:
         return np.frombuffer(self.codes, self.codes_dtype).reshape(self.codes_shape)
 
     def to_row(self) -> dict[str, Any]:
-        return asdict(self) | {"files": _to_json(self.files), "takes": _to_json(self.takes)}
+        return asdict(self) | {name: _to_json(getattr(self, name)) for name in IN_JSON}
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Self:
         """From a row of any version: a column that it lacks is None, one that is unknown is passed over."""
         shape = row.get("codes_shape")
-        plain = {field.name: row[field.name] for field in fields(cls) if field.name in row}
-        return cls(
-            **plain
-            | {
-                "codes_shape": None if shape is None else tuple(shape),
-                "files": _from_json(row.get("files")),
-                "takes": _from_json(row.get("takes")),
-            }
-        )
+        plain: dict[str, Any] = {field.name: row[field.name] for field in fields(cls) if field.name in row}
+        converted: dict[str, Any] = {name: _from_json(row.get(name)) for name in IN_JSON}
+        converted["codes_shape"] = None if shape is None else tuple(shape)
+        return cls(**plain | converted)
 
     def to_parquet(self, link: Link) -> bytes:
         return seal([self.to_row()], SCHEMA, asdict(link))
@@ -135,9 +143,9 @@ class Commit:
             raise LedgerError(f"{where}: is not a commit of this version ({error!r}). {FIX}") from error
 
 
-def _to_json(content: dict[str, Any] | None) -> str | None:
+def _to_json(content: Any) -> str | None:
     return None if content is None else json.dumps(content, sort_keys=True)
 
 
-def _from_json(text: str | None) -> dict[str, Any] | None:
+def _from_json(text: str | None) -> Any:
     return None if text is None else json.loads(text)

@@ -7,7 +7,7 @@ log/<20 digits>.parquet    the commits
 snap/<20 digits>.parquet   what the commits up to this one come to
 steps/<key>/               how far a segment is that is being made
 previews/<key>.webp        what it will likely be, if that was asked for
-assets/<sha256>            the images and clips that the plans name
+assets/<sha256>            the images and clips that the plans name, and the text of storyboards
 media/<sha256>.mkv         frames of segments, rebuildable from codes
 film.mp4, stills/, ...     what was asked for
 samples/                   the same of single images and videos
@@ -33,6 +33,7 @@ from ursa_ray.plan import Plan
 FILM = "film.mp4"
 CONTACT_SHEET = "contact-sheet.png"
 SAMPLES = "samples"
+STORYBOARD = "storyboard.yaml"
 
 # A log of so many entries is put into a snapshot: 256 entries open in 0.5 s.
 COMPACT_AT = 256
@@ -42,7 +43,8 @@ class Run:
     """An open run; `segments` are the committed ones by key, `last_film` is what was joined last.
 
     `takes` says how often each segment was taken again, by its name: plans of this run are made with them. `samples`
-    has the sha256 of the file that was made of a shot, by the hash of the shot's own plan.
+    has the sha256 of the file that was made of a shot, by the hash of the shot's own plan. `storyboard_sha256` names
+    the asset that the plan is of, the text of its storyboard; None if that was not kept.
     """
 
     def __init__(self, store: Store):
@@ -54,6 +56,7 @@ class Run:
         self.plan_sha256: str | None = None
         self.takes: dict[str, int] = {}
         self.samples: dict[str, str] = {}
+        self.storyboard_sha256: str | None = None
         self._log = Log(store)
         self._read()
 
@@ -145,8 +148,8 @@ class Run:
         self._log.append(commit)
         self._take(commit)
 
-    def begin(self, plan: Plan) -> None:
-        """Note that `plan`, made with the takes of this run, is what it renders from now on.
+    def begin(self, plan: Plan, storyboard_sha256: str | None = None) -> None:
+        """Note that `plan`, made with the takes of this run, is what it renders from now on; and its storyboard.
 
         Its file is written anew if it is damaged. Takes that are new in it are remembered with it, in one entry of the
         log: both or neither.
@@ -162,8 +165,9 @@ class Run:
                 self.store.create(name, plan_to_parquet(plan))
         except OSError as error:
             raise LedgerError(f"{self.where(name)}: cannot be written ({error.strerror}).") from error
-        if self.plan_sha256 != plan.sha256:
-            self.commit(Commit("plan", plan.sha256, takes=takes))
+        is_kept = storyboard_sha256 in (None, self.storyboard_sha256)
+        if self.plan_sha256 != plan.sha256 or not is_kept:
+            self.commit(_plan_commit(plan.sha256, takes, storyboard_sha256))
 
     def plan(self) -> Plan | None:
         """The plan that was rendered last."""
@@ -187,7 +191,7 @@ class Run:
         survey = self._log.read_new()
         if survey.is_all:
             self.segments.clear()
-            self.last_film = self.plan_sha256 = None
+            self.last_film = self.plan_sha256 = self.storyboard_sha256 = None
             self.takes = {}
             self.samples = {}
         for commit in survey.commits:
@@ -205,13 +209,21 @@ class Run:
             case "plan":
                 self.plan_sha256 = commit.key
                 self.takes = commit.takes or {}
+                self.storyboard_sha256 = (commit.files or {}).get(STORYBOARD)
 
     def _commits(self) -> list[Commit]:
         """What all entries so far come to."""
-        plans = [] if self.plan_sha256 is None else [Commit("plan", self.plan_sha256, takes=self.takes)]
+        plans = []
+        if self.plan_sha256 is not None:
+            plans.append(_plan_commit(self.plan_sha256, self.takes, self.storyboard_sha256))
         films = [] if self.last_film is None else [self.last_film]
         samples = [Commit("samples", self.plan_sha256 or "", files=self.samples)] if self.samples else []
         return [*plans, *self.segments.values(), *films, *samples]
+
+
+def _plan_commit(sha256: str, takes: dict[str, int], storyboard_sha256: str | None) -> Commit:
+    files = None if storyboard_sha256 is None else {STORYBOARD: storyboard_sha256}
+    return Commit("plan", sha256, takes=takes, files=files)
 
 
 def _is_run(store: Store, url: str | Path) -> bool:

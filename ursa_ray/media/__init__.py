@@ -9,14 +9,15 @@ are `MediaError`, `AssetError` for what the user gave, and the `OSError` of a fo
 
 from ursa_ray.media.assets import asset_sha256, read_clip_tail, read_image
 from ursa_ray.media.codecs import CODECS, H264, Codec, choose_codec
-from ursa_ray.media.cuts import cut_film, film_frames, num_before_cut
+from ursa_ray.media.cuts import Read, cut_film, num_before_cut
 from ursa_ray.media.ffmpeg import MAX_PICTURE_PX, encoders, ffmpeg_sha256, ffmpeg_version, require_encoder
 from ursa_ray.media.film import FilmReport, write_film
 from ursa_ray.media.frames import exactly, frames_sha256, resized
 from ursa_ray.media.mezzanine import read_mezzanine, write_mezzanine
 from ursa_ray.media.probe import VideoInfo, probe
-from ursa_ray.media.retime import nearest_frames, num_retimed
+from ursa_ray.media.retime import nearest_frame, nearest_frames, num_retimed
 from ursa_ray.media.stills import preview_webp, read_note, write_contact_sheet, write_grid, write_still
+from ursa_ray.media.tags import read_tags
 
 __all__ = [
     "CODECS",
@@ -24,6 +25,7 @@ __all__ = [
     "MAX_PICTURE_PX",
     "Codec",
     "FilmReport",
+    "Read",
     "VideoInfo",
     "asset_sha256",
     "choose_codec",
@@ -32,8 +34,8 @@ __all__ = [
     "exactly",
     "ffmpeg_sha256",
     "ffmpeg_version",
-    "film_frames",
     "frames_sha256",
+    "nearest_frame",
     "nearest_frames",
     "num_before_cut",
     "num_retimed",
@@ -43,6 +45,7 @@ __all__ = [
     "read_image",
     "read_mezzanine",
     "read_note",
+    "read_tags",
     "require_encoder",
     "resized",
     "write_contact_sheet",

@@ -44,6 +44,11 @@ class Codec:
     def is_folder(self) -> bool:
         return self.suffix == ""
 
+    @property
+    def keeps_tags(self) -> bool:
+        """Whether its files hold a comment; ffmpeg writes none into GIF, WebP and PNG."""
+        return self.suffix in (".mp4", ".mov", ".mkv")
+
     def with_crf(self, crf: int) -> Self:
         """With another quality. `OptionError` if the codec has no such scale."""
         if self.crf is None:
@@ -73,7 +78,8 @@ def bt709(pixel_format: str) -> str:
 
 
 MP4 = ("-movflags", "+faststart", "-f", "mp4")
-MOV = ("-movflags", "+faststart", "-f", "mov")
+# Else its tags end at 64 KB.
+MOV = ("-movflags", "+faststart+use_metadata_tags", "-f", "mov")
 
 H264 = Codec(
     "h264",

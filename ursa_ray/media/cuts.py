@@ -16,13 +16,8 @@ from ursa_ray.plan import ParentCondition, Plan, Segment
 Read = Callable[[Segment, int, int], Iterator[np.ndarray]]
 
 
-def film_frames(plan: Plan, read: Read) -> Iterator[np.ndarray]:
-    """The frames of the film, in order; a few are held at a time."""
-    return (frame for _, frame in cut_film(plan, read))
-
-
 def cut_film(plan: Plan, read: Read) -> Iterator[tuple[int, np.ndarray]]:
-    """The frames of the film, each with the number of the segment that it is of."""
+    """The frames of the film in order, each with the number of the segment that it is of; a few are held at a time."""
     held: list[np.ndarray] = []
     for number, segment in enumerate(plan.segments):
         frames = read(segment, segment.shown[0] - len(held), segment.shown[1])

@@ -14,6 +14,11 @@ def num_retimed(num_frames: int, fps: Fraction, to: Fraction) -> int:
     return max(1, floor(num_frames * to / fps + HALF))
 
 
+def nearest_frame(index: int, num_frames: int, fps: Fraction, to: Fraction) -> int:
+    """Which of `num_frames` frames at `fps` is frame `index` at `to`."""
+    return min(floor((index + HALF) * fps / to), num_frames - 1)
+
+
 def nearest_frames(frames: Iterable[np.ndarray], num_frames: int, fps: Fraction, to: Fraction) -> Iterator[np.ndarray]:
     """At every instant the frame that the film at `fps` shows then: some come again, or some never.
 
@@ -22,6 +27,6 @@ def nearest_frames(frames: Iterable[np.ndarray], num_frames: int, fps: Fraction,
     """
     num_new, index = num_retimed(num_frames, fps, to), 0
     for number, frame in enumerate(frames):
-        while index < num_new and min(floor((index + HALF) * fps / to), num_frames - 1) == number:
+        while index < num_new and nearest_frame(index, num_frames, fps, to) == number:
             yield frame
             index += 1

@@ -23,9 +23,6 @@ ATTENTION = {"cpu": ("onednn", "flash"), "cuda": ("cudnn", "flash", "efficient")
 # Holds all scores, so it is never chosen, but may be asked for.
 MATH = "math"
 
-# How the samplers draw from logits; the kernel "triton" gets its place before "torch" on cuda.
-DRAWS = {"cpu": ("torch",), "cuda": ("torch",)}
-
 # Of two branches of 49 frames of 320x512, for which the memory of the math kernel is told.
 NUM_BRANCHES, NUM_POSITIONS = 2, 33_601
 
@@ -39,7 +36,7 @@ class Backends:
 
     Attributes:
         attention: a name of `ATTENTION`, or `MATH`.
-        draws: a name of `DRAWS`.
+        draws: how the fast sampler draws, by `draws.choose_draws`.
         compile: blocks of the transformer go through `torch.compile`.
         fused: one product for queries, keys and values, and one for both halves of the feed forward's gate.
     """
@@ -59,7 +56,7 @@ def choose_backends(
     device: torch.device,
     dtype: torch.dtype,
     attention: str | None = None,
-    draws: str | None = None,
+    draws: str = "torch",
     compile: bool | None = None,  # noqa: A002 - torch's name
 ) -> Backends:
     """The best for a device, or those that are asked for.
@@ -71,7 +68,7 @@ def choose_backends(
         _require_compiler(device)
     backends = Backends(
         _attention(config, device, dtype, attention),
-        _draws(device, draws),
+        draws,
         compile=compile or False,
         fused=device.type == "cuda",
     )
@@ -138,15 +135,6 @@ def _refusal(kernel: str, config: TransformerConfig, device: torch.device, dtype
 def _math_memory(config: TransformerConfig, dtype: torch.dtype) -> str:
     num_bytes = NUM_BRANCHES * config.num_attention_heads * NUM_POSITIONS**2 * dtype.itemsize
     return f"The attention {MATH} takes {num_bytes / 1e9:.0f} GB for the scores of {NUM_POSITIONS:,} positions."
-
-
-def _draws(device: torch.device, wish: str | None) -> str:
-    known = DRAWS[device.type]
-    if wish is not None and wish not in known:
-        raise OptionError(
-            f"draws is {wish!r}, expected {' or '.join(known)} on {device.type}, or nothing for {known[0]}."
-        )
-    return wish or known[0]
 
 
 def _require_compiler(device: torch.device) -> None:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ursa_ray.model.crew import Crew
 from ursa_ray.model.transformer import Transformer
 
 
@@ -28,7 +29,10 @@ class Guidance:
 
 
 class Denoiser:
-    """`prompts` holds the ids of the prompt and, with guidance, of the negative prompt, each (1, p)."""
+    """`prompts` holds the ids of the prompt and, with guidance, of the negative prompt, each (1, p).
+
+    Where there is a crew, its devices compute the rows together.
+    """
 
     def __init__(
         self,
@@ -36,16 +40,18 @@ class Denoiser:
         prompts: Int64[Tensor, "b p"],
         grid: tuple[int, int, int],
         guidance: Guidance,
+        crew: Crew | None = None,
     ):
         assert len(prompts) == (2 if guidance.is_on else 1), prompts.shape
         self.transformer, self.prompts, self.guidance = transformer, prompts, guidance
         self.rotary = transformer.rotary(prompts.shape[1], grid)
+        self._grid, self._crew = grid, crew
         self._keeps = False
         self._kept: tuple[Tensor, float, Tensor] | None = None  # codes, t, and all layers but the last of them
 
     def logits(self, codes: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n k"]:
         """Guided logits in the published arithmetic: both branches at every t, guided after the head."""
-        z = self.transformer.lm_head(self.transformer(self.prompts, codes, self.rotary))
+        z = self.transformer.lm_head(self._rows(self.prompts, codes, t))
         if not self.guidance.is_on:
             return z[0]
         conditional, unconditional = z
@@ -59,8 +65,7 @@ class Denoiser:
         Runs the prompt's branch alone where guidance is off or the scale is 1.
         """
         scale = self.guidance.at(t) if self.guidance.is_on else 1.0
-        trunk = self._trunk(codes, t, self.prompts[:1] if scale == 1 else self.prompts)
-        rows = self.transformer.top(trunk, self.prompts.shape[1], self.rotary, scored)
+        rows = self._rows(self.prompts[:1] if scale == 1 else self.prompts, codes, t, scored)
         if scale == 1:
             return rows[0]
         conditional, unconditional = rows.float()
@@ -79,6 +84,22 @@ class Denoiser:
         """Logits of some rows, in float32."""
         lm_head = self.transformer.lm_head
         return lm_head(hidden.to(lm_head.weight.dtype)).float()
+
+    @property
+    def head_weight(self) -> Float[Tensor, "k d"]:
+        """`head` is a product with it, for those who compute that product themselves."""
+        return self.transformer.lm_head.weight
+
+    def _rows(
+        self,
+        prompts: Int64[Tensor, "b p"],
+        codes: Int64[Tensor, " n"],
+        t: float,
+        scored: Int64[Tensor, " scored"] | None = None,
+    ) -> Float[Tensor, "b scored d"]:
+        if self._crew is not None:  # keeps nothing: more rows cost a step more
+            return self._crew.rows(prompts, codes, self._grid, scored)
+        return self.transformer.top(self._trunk(codes, t, prompts), prompts.shape[1], self.rotary, scored)
 
     def _trunk(self, codes: Int64[Tensor, " n"], t: float, prompts: Int64[Tensor, "b p"]) -> Float[Tensor, "b s d"]:
         if self._kept is not None and self._kept[0] is codes and self._kept[1] == t:

@@ -70,12 +70,12 @@ class MetricPath:
 
     def distances(self, codes: Int64[Tensor, " n"]) -> Float[Tensor, "n k"]:
         """Distance of each code to the whole codebook."""
-        vectors = self._vectors(codes)
+        vectors = self.vectors_of(codes)
         return (vectors.square().sum(-1, keepdim=True) + self.squares).sub_(vectors @ self.doubled)
 
     def distance(self, a: Int64[Tensor, " n"], b: Int64[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Distance of each code in `a` to its partner in `b`."""
-        return (self._vectors(a) - self._vectors(b)).square().sum(-1)
+        return (self.vectors_of(a) - self.vectors_of(b)).square().sum(-1)
 
     def probabilities(self, x_1: Int64[Tensor, " n"], t: float) -> Float[Tensor, "n k"]:
         return self.distances(x_1).mul_(-self.beta(t)).softmax(-1)
@@ -94,7 +94,8 @@ class MetricPath:
     def noise(self, x_1: Int64[Tensor, " n"], t: float, generator: torch.Generator) -> Int64[Tensor, " n"]:
         return self.probabilities(x_1, t).multinomial(1, generator=generator).squeeze(1)
 
-    def _vectors(self, codes: Int64[Tensor, " n"]) -> Float[Tensor, "n e"]:
+    def vectors_of(self, codes: Int64[Tensor, " n"]) -> Float[Tensor, "n e"]:
+        """Normalised codebook vectors from which distances are measured."""
         # Published: normalised once more, which moves the last bit and so the draws.
         return F.normalize(self.vectors[codes], dim=-1, eps=self.eps)
 

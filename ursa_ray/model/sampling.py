@@ -26,6 +26,7 @@ every device draws alike. Memory is bounded by working on blocks of rows.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -34,19 +35,17 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from ursa_ray.errors import OutputError
+from ursa_ray.model.draws import Draws, TorchDraws, draw
 from ursa_ray.model.guidance import Denoiser
 from ursa_ray.model.path import Path
 
-# Rows x codes that are in memory at once. On a CPU 16 MB in float32: from 32 MB on malloc returns pages to the system,
-# and to get them back takes as long as the head. A GPU needs as many rows as that for its products.
+# Numbers that are in memory at once for a block of rows. On a CPU 16 MB in float32: from 32 MB on malloc returns pages
+# to the system, and to get them back takes as long as the head. A GPU needs as many rows as that for its products.
 MAX_BLOCK_ON_CPU, MAX_BLOCK = 2**22, 2**26
 
 # Tokens that may jump are counted in shares of all: oneDNN keeps code for every number of rows that it has met, which
 # with any number of them was 80 MB more in memory for every 50 steps.
 NUM_SHARES = 16
-
-# Codes of which `draw` cumulates the weights only when the one that is drawn is among them.
-GROUP = 256
 
 # Streams of random numbers under one seed; step k draws from stream FIRST_STEP + k.
 START, NOISE, FIRST_STEP = 0, 1, 2
@@ -101,15 +100,16 @@ class PublishedSampler:
 
 
 class FastSampler:
-    def __init__(self, path: Path, times: list[float], seed: int, device: torch.device):
+    def __init__(self, path: Path, times: list[float], seed: int, device: torch.device, draws: Draws | None = None):
         self.path, self.times, self.seed, self.device = path, times, seed, device
+        self.draws = TorchDraws(path) if draws is None else draws
 
     def start(self, num_tokens: int) -> Int64[Tensor, " n"]:
         return (self._uniform(START, 1, num_tokens)[0] * self.path.num_codes).long()
 
     def noise(self, codes: Int64[Tensor, " n"], t: float) -> Int64[Tensor, " n"]:
         uniform = self._uniform(NOISE, 1, len(codes))[0]
-        blocks = zip(self._blocks(codes), self._blocks(uniform), strict=True)
+        blocks = self._blocks(self.path.num_codes, codes, uniform)
         return torch.cat([draw(self.path.probabilities(x, t), u) for x, u in blocks])
 
     def step(self, codes: Int64[Tensor, " n"], step: int, denoiser: Denoiser) -> Int64[Tensor, " n"]:
@@ -122,13 +122,13 @@ class FastSampler:
         hidden = denoiser.hidden(codes, self.times[step], moving)
         if not hidden.isfinite().all():  # the draws would make codes of it that look like any others
             raise OutputError(f"step {step + 1}: the transformer gave NaN or infinite numbers. Check this device.")
-        blocks = zip(self._blocks(codes[moving]), self._blocks(hidden), self._blocks(uniform[moving]), strict=True)
-        moved = [self._jump(x, denoiser.head(rows), u, step) for x, rows, u in blocks]
+        blocks = self._blocks(self.draws.num_kept, codes[moving], hidden, uniform[moving])
+        moved = [self._jump(x, self.draws.x_1(denoiser, rows, u[:, 0]), u, step) for x, rows, u in blocks]
         return codes.index_copy(0, moving, torch.cat(moved))
 
     def likely(self, codes: Int64[Tensor, " n"], step: int, denoiser: Denoiser) -> Int64[Tensor, " n"]:
         hidden = denoiser.hidden(codes, self.times[step])
-        return torch.cat([denoiser.head(rows).argmax(-1) for rows in self._blocks(hidden)])
+        return torch.cat([denoiser.head(rows).argmax(-1) for (rows,) in self._blocks(self.path.num_codes, hidden)])
 
     def _may_jump(self, uniform: Float64[Tensor, "n 3"], step: int) -> Int64[Tensor, " moving"]:
         """Tokens that are not sure to stay, and up to a share more; the last step moves all."""
@@ -142,9 +142,8 @@ class FastSampler:
         return stays.byte().argsort(stable=True)[:num_moving]
 
     def _jump(
-        self, codes: Int64[Tensor, " n"], logits: Float[Tensor, "n k"], uniform: Float64[Tensor, "n 3"], step: int
+        self, codes: Int64[Tensor, " n"], x_1: Int64[Tensor, " n"], uniform: Float64[Tensor, "n 3"], step: int
     ) -> Int64[Tensor, " n"]:
-        x_1 = draw(logits.softmax(-1), uniform[:, 0])
         if step == len(self.times) - 1:
             return x_1
         t, next_t = self.times[step : step + 2]
@@ -153,13 +152,14 @@ class FastSampler:
             return (uniform[:, 1] < -torch.expm1(-(next_t - t) * rate.double())).nonzero().squeeze(1)
 
         near = jumps(self.path.max_rates(codes, x_1, t), uniform)
-        rates = self.path.rates(codes[near], x_1[near], t).scatter_(1, codes[near, None], 0)
-        jumping = jumps(rates.sum(-1), uniform[near])
-        return codes.index_copy(0, near[jumping], draw(rates[jumping], uniform[near[jumping], 2]))
+        rates = self.draws.rates(codes[near], x_1[near], t)
+        jumping = jumps(rates.total, uniform[near])
+        return codes.index_copy(0, near[jumping], rates.draw(jumping, uniform[near[jumping], 2]))
 
-    def _blocks(self, rows: Tensor) -> tuple[Tensor, ...]:
+    def _blocks(self, num_kept: int, *rows: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """Rows of all tensors by blocks, if `num_kept` numbers are in memory for a row."""
         max_block = MAX_BLOCK_ON_CPU if self.device.type == "cpu" else MAX_BLOCK
-        return rows.split(max(1, max_block // self.path.num_codes))
+        return zip(*(tensor.split(max(1, max_block // num_kept)) for tensor in rows), strict=True)
 
     def _uniform(self, stream: int, *shape: int) -> Float64[Tensor, "..."]:
         """Uniform numbers in [0, 1) from the counter-based generator Philox, the same on every machine."""
@@ -168,28 +168,3 @@ class FastSampler:
         raw = np.random.Philox(key=key).random_raw(shape)
         # 52 bits: u times any total stays below that total after rounding.
         return torch.from_numpy((raw >> np.uint64(12)) * 2.0**-52).to(self.device)
-
-
-def draw(weights: Float[Tensor, "n k"], uniform: Float64[Tensor, " n"]) -> Int64[Tensor, " n"]:
-    """Draw from each row of unnormalised weights by inverting its cumulated sum; a weight of 0 is never drawn.
-
-    First a group of neighbouring codes, then one of them by what is left of the uniform number: only the sums of groups
-    are computed for all codes. Rows without any weight give an arbitrary code.
-    """
-    groups = weights.unflatten(-1, (-1, math.gcd(weights.shape[-1], GROUP)))  # (n, groups, codes)
-    group, rest = _invert(groups.sum(-1), uniform)
-    within, _ = _invert(groups[torch.arange(len(groups), device=groups.device), group], rest)
-    return group * groups.shape[-1] + within
-
-
-def _invert(
-    weights: Float[Tensor, "n k"], uniform: Float64[Tensor, " n"]
-) -> tuple[Int64[Tensor, " n"], Float64[Tensor, " n"]]:
-    """Which weight each number falls on, and where on it, in [0, 1)."""
-    # float64: over 64,000 codes a float32 sum is off by more than the smallest probabilities that matter.
-    cumulated = weights.cumsum(-1, dtype=torch.float64)
-    threshold = uniform[:, None] * cumulated[:, -1:]
-    index = torch.searchsorted(cumulated, threshold, right=True).clamp_(max=weights.shape[-1] - 1)
-    weight = weights.gather(1, index).double()
-    rest = (threshold - (cumulated.gather(1, index) - weight)) / weight
-    return index.squeeze(1), rest.nan_to_num_(0).clamp_(0, 1 - 2.0**-52).squeeze(1)

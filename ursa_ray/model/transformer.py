@@ -59,6 +59,8 @@ class Attention(nn.Module):
         self.o_proj = Linear(config.num_attention_heads * head_dim, d)
         self.q_norm = nn.RMSNorm(head_dim, eps=config.rms_norm_eps)
         self.k_norm = nn.RMSNorm(head_dim, eps=config.rms_norm_eps)
+        # Where devices share the positions of a sequence: keys and values of some to those of all (`model/member`).
+        self.gather: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def forward(
         self, x: Float[Tensor, "b n d"], rotary: Float[Tensor, "2 n pairs"], rows: Rows
@@ -68,6 +70,8 @@ class Attention(nn.Module):
             for projected in self._projected(x, rows)
         )
         q, k = rotate(self.q_norm(q), rotary[:, rows]), rotate(self.k_norm(k), rotary)
+        if self.gather is not None:
+            k, v = self.gather(k, v)
         return self.o_proj(rearrange(attend(q, k, v, self.kernel), "b heads n d -> b n (heads d)"))
 
     def compute_with(self, backends: Backends) -> None:
@@ -191,9 +195,7 @@ class Transformer(nn.Module):
         self, prompts: Int64[Tensor, "b p"], codes: Int64[Tensor, "... tokens"], rotary: Float[Tensor, "2 n pairs"]
     ) -> Float[Tensor, "b n d"]:
         """What `top` makes rows of, as often as is wanted."""
-        visual = (codes + self.config.lm_vocab_size).expand(len(prompts), -1)
-        begin = visual.new_full((len(prompts), 1), self.config.bov_token_id)
-        return self.model.trunk(torch.cat([prompts, begin, visual], dim=1), rotary)
+        return self.model.trunk(self.sequence(prompts, codes), rotary)
 
     def top(
         self,
@@ -204,3 +206,9 @@ class Transformer(nn.Module):
     ) -> Float[Tensor, "b scored d"]:
         rows = slice(num_text, trunk.shape[1] - 1) if scored is None else scored + num_text
         return self.model.top(trunk, rotary, rows)
+
+    def sequence(self, prompts: Int64[Tensor, "b p"], codes: Int64[Tensor, "... tokens"]) -> Int64[Tensor, "b n"]:
+        """Ids of [text, begin-of-visual, visual tokens]."""
+        visual = (codes + self.config.lm_vocab_size).expand(len(prompts), -1)
+        begin = visual.new_full((len(prompts), 1), self.config.bov_token_id)
+        return torch.cat([prompts, begin, visual], dim=1)

@@ -12,6 +12,9 @@ from torch import Tensor
 from ursa_ray.checkpoint import Checkpoint, TextTokenizer, open_checkpoint
 from ursa_ray.errors import CheckpointError, OptionError
 from ursa_ray.model.backends import Backends, choose_backends
+from ursa_ray.model.crew import Crew
+from ursa_ray.model.devices import Devices, Parallel, check_devices
+from ursa_ray.model.draws import build_draws, choose_draws
 from ursa_ray.model.guidance import Denoiser, Guidance
 from ursa_ray.model.image_tokenizer import ImageTokenizer
 from ursa_ray.model.loading import VisualTokenizer, load_codebook, load_transformer, load_visual_tokenizer
@@ -61,8 +64,9 @@ class Ursa:
         transformer: Transformer,
         tokenizer: VisualTokenizer,
         codebook: Tensor,
+        crew: Crew | None = None,
     ):
-        self.checkpoint, self.text = checkpoint, text
+        self.checkpoint, self.text, self.crew = checkpoint, text, crew
         self.transformer, self.tokenizer, self.codebook = transformer, tokenizer, codebook
 
     @classmethod
@@ -74,17 +78,26 @@ class Ursa:
         attention: str | None = None,
         draws: str | None = None,
         compile: bool | None = None,  # noqa: A002 - torch's name
+        num_devices: int = 1,
+        parallel: Parallel | None = None,
     ) -> "Ursa":
         """Load `tiny`, a folder in the published layout, or a hub id, which is downloaded when it is not cached.
 
         `device` is cuda where there is one, else cpu; `dtype` float16 on cuda, float32 on a cpu. `attention`, `draws`
         and `compile` are those of `Backends`, chosen for the device unless they are given.
 
+        With `num_devices` the device is the first of several, which share every step as `Devices` says. The others are
+        used by processes that `multiprocessing` spawns, so a script must guard its main part with
+        `if __name__ == "__main__"`.
+
         Raises:
             CheckpointError: the model is not to be had, or its files do not fit each other.
-            OptionError: there is no such device or backend here.
+            OptionError: there is no such device or backend here, or several cannot be used so.
+            ReplicaError: one of several devices could not load the model.
         """
-        device = choose_device(device)
+        check_devices(num_devices, parallel, compile)
+        devices = Devices(choose_device(device), num_devices, parallel)
+        device = devices[0]
         dtype = choose_dtype(device, dtype)
         checkpoint = open_checkpoint(name, fetch=True)
         assert checkpoint.folder is not None
@@ -99,8 +112,16 @@ class Ursa:
         if num_codes != num_scored:
             raise CheckpointError(f"{name}: the tokenizer has {num_codes} codes, the transformer scores {num_scored}.")
         config = ursa.transformer.config  # with the size of heads that the weights have
+        draws = choose_draws(ursa._path(torch.float32), ursa.transformer.lm_head.weight, draws)
         ursa.transformer.compute_with(choose_backends(config, device, dtype, attention, draws, compile))
+        if devices.number > 1:
+            ursa.crew = Crew(ursa.transformer, checkpoint, devices)
         return ursa
+
+    def close(self) -> None:
+        """Let go of the devices beyond the first; what is loaded on that one goes with this object."""
+        if self.crew is not None:
+            self.crew.close()
 
     @property
     def device(self) -> torch.device:
@@ -114,6 +135,11 @@ class Ursa:
     def backends(self) -> Backends:
         assert self.transformer.backends is not None
         return self.transformer.backends
+
+    @property
+    def sharing(self) -> str:
+        """How several devices share every step, to be put behind the name of a device."""
+        return "" if self.crew is None else self.crew.devices.sharing
 
     def generate(self, prompt: str, negative_prompt: str = "", **options: Any) -> Codes:
         """Codes for a prompt; `options` are the fields of `Options`.
@@ -154,7 +180,7 @@ class Ursa:
         guidance = Guidance(o.guidance_scale, o.guidance_trunc)
         prompts = [prompt, negative_prompt] if guidance.is_on else [prompt]
         ids = torch.tensor([self.text.encode(text, o.max_prompt_length) for text in prompts], device=self.device)
-        denoiser = Denoiser(self.transformer, ids, grid, guidance)
+        denoiser = Denoiser(self.transformer, ids, grid, guidance, self.crew)
         sampler = self._sampler(o, time_grid(num_steps, shift))
         condition = self._condition(o)
         given = None if condition is None else self.encode(condition)
@@ -235,7 +261,8 @@ class Ursa:
         seed = o.seed
         if o.generator is not None:
             seed = int(torch.randint(2**63 - 1, (), generator=o.generator, device=o.generator.device))
-        return FastSampler(self._path(torch.float32), times, seed, self.device)
+        path = self._path(torch.float32)
+        return FastSampler(path, times, seed, self.device, build_draws(self.backends.draws, path))
 
     def _path(self, dtype: torch.dtype) -> Path:
         return build_path(self.checkpoint.path, self.codebook.to(dtype))

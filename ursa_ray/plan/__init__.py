@@ -3,6 +3,7 @@
 from ursa_ray.plan.difference import Difference, difference
 from ursa_ray.plan.lint import lint
 from ursa_ray.plan.planner import plan_storyboard
+from ursa_ray.plan.portable import plan_about, plan_columns, plan_of
 from ursa_ray.plan.segments import (
     ClipCondition,
     Condition,
@@ -26,6 +27,9 @@ __all__ = [
     "Takes",
     "difference",
     "lint",
+    "plan_about",
+    "plan_columns",
+    "plan_of",
     "plan_storyboard",
     "take_again",
     "with_takes",

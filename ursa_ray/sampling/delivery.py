@@ -4,21 +4,20 @@ A file is known to be whole by its hash, which the ledger has under the hash of 
 """
 
 import posixpath
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Self
-
-import numpy as np
 
 from ursa_ray import __version__
 from ursa_ray.files import file_sha256, sweep_beside
 from ursa_ray.interrupt import uninterrupted
+from ursa_ray.join import segment_frames, write_planned_film
 from ursa_ray.ledger import Commit, Run, Store
 from ursa_ray.listener import Listener
-from ursa_ray.media import H264, film_frames, read_mezzanine, write_film, write_still
+from ursa_ray.media import Read, cut_film, write_still
 from ursa_ray.plan import Plan, PlannedShot, Segment
-from ursa_ray.schedule import Place
 
 # A PNG of 1024x1024 takes a third of a second of a core, and so do its frames to be read.
 NUM_WRITING = 4
@@ -63,7 +62,7 @@ class Delivery(Listener):
         if kind is None and self._errors:
             raise self._errors[0]
 
-    def finish(self, segment: Segment, place: Place, seconds: float) -> None:
+    def framed(self, segment: Segment) -> None:
         keys = self._frameless.get(segment.shot)
         if keys is not None:
             keys.discard(segment.key)
@@ -83,13 +82,9 @@ class Delivery(Listener):
             folder, name = posixpath.split(path)
             with self._out.writing(folder) as local:
                 sweep_beside(local / name)
-                write_result(local / name, film, self._frames)
+                write_result(local / name, film, partial(segment_frames, self._run))
                 sha256 = file_sha256(local / name)
         return sha256
-
-    def _frames(self, segment: Segment, start: int, stop: int) -> Iterator[np.ndarray]:
-        with self._run.mezzanine(segment.key) as path:
-            yield from read_mezzanine(path, start, stop)
 
     def _note(self) -> None:
         """Put into the ledger what was written since; in the thread of the render."""
@@ -115,11 +110,10 @@ class Delivery(Listener):
             return file_sha256(file) == sha256
 
 
-def write_result(path: Path, film: Plan, read: Callable[[Segment, int, int], Iterator[np.ndarray]]) -> None:
+def write_result(path: Path, film: Plan, read: Read) -> None:
     """Publish a shot's frames: as PNG the only one, else as a film."""
-    frames = film_frames(film, read)
     if path.suffix == ".png":
-        (frame,) = frames
+        ((_, frame),) = cut_film(film, read)
         write_still(path, frame)
     else:
-        write_film(path, frames, film.num_frames, (film.width, film.height), film.fps, H264.with_crf(film.crf))
+        write_planned_film(path, film, read)

@@ -23,6 +23,9 @@ from ursa_ray.schedule.failures import (
 from ursa_ray.schedule.jobs import Job
 from ursa_ray.schedule.stragglers import Pace
 
+# Frames of a segment are written within a second or two; uploads are tried again for up to five minutes.
+MAX_FRAMING_S = 600.0
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -37,7 +40,8 @@ class Schedule:
 
     A job waits for the one that it comes `after`, if that is among the jobs; otherwise it is ready. `running` are the
     attempts by replica, two of a job at most. `failures` are the jobs that were given up and why, `attempts` all that
-    failed of each job, `in_vain` replicas that work on what another has finished.
+    failed of each job, `in_vain` replicas that work on what another has finished. `framing` are finished jobs whose
+    frames are still with the replica that made them, and since when.
     """
 
     def __init__(self, jobs: Iterable[Job]):
@@ -55,6 +59,7 @@ class Schedule:
         self._blocked: set[str] = set()
         self.running: dict[Place, Attempt] = {}
         self.in_vain: list[Place] = []
+        self.framing: dict[str, tuple[Place, float]] = {}
         self.failures: dict[str, str] = {}
         self.attempts: defaultdict[str, list[Failure]] = defaultdict(list)
         for job in self._jobs.values():
@@ -66,8 +71,8 @@ class Schedule:
 
     @property
     def is_over(self) -> bool:
-        """Nothing runs and nothing can: the rest, if any, waits for what failed."""
-        return not self.running and not self._ready and not self._waiting
+        """Nothing runs, comes or can: the rest, if any, waits for what failed."""
+        return not self.running and not self._ready and not self._waiting and not self.framing
 
     @property
     def num_ready(self) -> int:
@@ -125,6 +130,17 @@ class Schedule:
         for child in children:
             self._push(child)
 
+    def await_frames(self, key: str, place: Place, now: float) -> None:
+        """A job is finished but for its frames, which nothing but the film waits for."""
+        self.framing[key] = place, now
+
+    def lose_frames(self, key: str) -> None:
+        """They are made again from what is finished, by any replica that has nothing better to do."""
+        del self.framing[key]
+        self._jobs[key] = Job(key, after=None, remaining=0.0)
+        self._num_leaves += 1
+        self._push(self._jobs[key])
+
     def fail(self, place: Place, error: Exception, now: float, when: str = "") -> Action:
         """Take a failed attempt into account; a given-up job takes all that comes after it along."""
         key = self._stop(place).key
@@ -152,7 +168,12 @@ class Schedule:
         return action
 
     def late(self, now: float) -> list[Place]:
-        """Replicas whose job has come to take far longer than its peers; each is named once."""
+        """Replicas whose job has come to take far longer than its peers; each is named once.
+
+        Frames that have not come for so long are no longer waited for.
+        """
+        for key in [key for key, (_, since) in self.framing.items() if now - since > MAX_FRAMING_S]:
+            self.lose_frames(key)
         late = [place for place, attempt in self.running.items() if self._is_late(place, attempt, now)]
         self._late.update(late)
         for place in late:

@@ -29,10 +29,22 @@ def parse_duration(value: object) -> Fraction:
 
 def parse_time_limit(text: str) -> Fraction:
     """Seconds of what a person gives a render: a duration of any length, with "30m" for "30min" too."""
-    seconds = _seconds(re.sub(r"(?<=[0-9]) *m(?![a-z])", "min", text))
+    seconds = _seconds(_with_minutes(text))
     if not seconds:
         raise ValueError("expected a time such as 45min, 30m or 2h 30min")
     return seconds
+
+
+def parse_instant(text: str) -> Fraction:
+    """Seconds after the beginning of a film, such as "0s", "750ms" or "1m5s". ValueError says what was expected."""
+    seconds = _seconds(_with_minutes(text))
+    if seconds is None or not text.strip():
+        raise ValueError("expected a time such as 12.5s, 750ms or 1m5s, or a frame such as #150")
+    return seconds
+
+
+def _with_minutes(text: str) -> str:
+    return re.sub(r"(?<=[0-9]) *m(?![a-z])", "min", text)
 
 
 def _seconds(value: object) -> Fraction | None:

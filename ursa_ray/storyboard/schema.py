@@ -183,6 +183,11 @@ class Storyboard(Part):
         """Where the paths of images and clips start."""
         return self._source.folder
 
+    @property
+    def text(self) -> str | None:
+        """The file as it was read; None of one that is not from a file."""
+        return self._source.text
+
     def where(self, *path: str | int) -> str:
         """`where("shots", 3, "prompt")` is "film.yaml:12"; of what is left out, the nearest around it."""
         return self._source.where(path)

@@ -63,6 +63,7 @@ class Source:
     file: str = field(default="storyboard", compare=False)
     folder: Path = field(default=Path(), compare=False)
     places: dict[KeyPath, Place] = field(default_factory=dict, compare=False)
+    text: str | None = field(default=None, compare=False)
 
     def line(self, path: KeyPath) -> int:
         """The line of `path`, or of the nearest thing around it that was written."""

@@ -46,7 +46,7 @@ def read_yaml(text: str, file: str, folder: Path) -> tuple[object, Source]:
         raise StoryboardError(f"{file}:{line}: {_in_plain_words(error)}") from None
     except (ValueError, OverflowError):  # PyYAML lets these out, for instance of "\UFFFFFFFF"
         raise StoryboardError(f"{file}:{loader.line + 1}: not YAML: an escape out of range") from None
-    return data, Source(file, folder, loader.places)
+    return data, Source(file, folder, loader.places, text)
 
 
 def _in_plain_words(error: yaml.MarkedYAMLError) -> str:

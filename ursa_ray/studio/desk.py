@@ -65,10 +65,12 @@ class Desk:
         return self._opened.get(film) or str(self._runs / require_name(film))
 
     def open(self, film: str) -> Opened:
-        """The storyboard of a film as it was left, or the example of its name; an empty one if neither is here."""
+        """The storyboard of a film as it was left here, or as its run has kept it; an empty one if none is there."""
         require_name(film)
         if (opened := self.boards.open(film)) is not None:
             return opened
+        if (kept := self._look(film).storyboard()) is not None:
+            return Opened(kept, "")
         return self.begin(film, film) if film in self.examples() else Opened("", "")
 
     def begin(self, film: str, example: str | None = None) -> Opened:

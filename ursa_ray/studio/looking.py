@@ -1,5 +1,6 @@
 """What is found out about a run, again and again: only what is new of its ledger is read, and never too often."""
 
+import hashlib
 import threading
 from time import monotonic
 
@@ -38,6 +39,22 @@ class Look:
                 self._facts = self._find_out()
                 self._looked = monotonic()
             return self._facts
+
+    def storyboard(self) -> str | None:
+        """The text that the run has kept of what it renders; None if it has none, or it is damaged.
+
+        Raises:
+            LedgerError, OptionError: as of `facts`.
+        """
+        self.facts()
+        sha256 = None if self.run is None else self.run.storyboard_sha256
+        if self.run is None or sha256 is None:
+            return None
+        try:
+            content = self.run.store.read(f"assets/{sha256}")
+        except OSError:
+            return None
+        return content.decode() if hashlib.sha256(content).hexdigest() == sha256 else None
 
     def expire(self) -> None:
         """Look again the next time: something was just begun or ended."""

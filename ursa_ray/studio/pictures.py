@@ -5,7 +5,7 @@ The browser gets files of this folder alone. They are named by what they hold, s
 
 import hashlib
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 
 from ursa_ray.files import published
+from ursa_ray.join import segment_frames, write_planned_film
 from ursa_ray.ledger import FILM, Run, preview_name
-from ursa_ray.media import H264, film_frames, read_mezzanine, write_film
 from ursa_ray.plan import Plan, PlannedShot, Segment
 
 STILL_PX = 320
@@ -99,14 +99,7 @@ class Pictures:
         begun = beginning(plan, num_segments)
         path = self.folder / f"{begun.sha256}.mp4"
         if not path.exists():
-            write_film(
-                path,
-                film_frames(begun, partial(_frames, run)),
-                begun.num_frames,
-                (begun.width, begun.height),
-                begun.fps,
-                H264.with_crf(begun.crf),
-            )
+            write_planned_film(path, begun, partial(segment_frames, run))
         return path
 
     def tokens(self, run: Run, plan: Plan, committed: Collection[str]) -> Path:
@@ -134,7 +127,7 @@ def beginning(plan: Plan, num_segments: int) -> Plan:
 
 def _middle_frame(run: Run, segment: Segment) -> np.ndarray:
     middle = (segment.shown[0] + segment.shown[1]) // 2
-    (frame,) = _frames(run, segment, middle, middle + 1)
+    (frame,) = segment_frames(run, segment, middle, middle + 1)
     return frame
 
 
@@ -144,8 +137,3 @@ def _write_still(path: Path, frame: np.ndarray) -> None:
     image.thumbnail((STILL_PX, STILL_PX), Image.Resampling.LANCZOS)
     with published(path) as aside:
         image.save(aside, format="WEBP", quality=85)
-
-
-def _frames(run: Run, segment: Segment, start: int, stop: int) -> Iterator[np.ndarray]:
-    with run.mezzanine(segment.key) as path:
-        yield from read_mezzanine(path, start, stop)

@@ -1,0 +1,176 @@
+"""Our side of `bench_gpu.py`: an `Ursa` of random weights, and what its machine can do."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+from unittest.mock import patch
+
+import gpu_machine
+import numpy as np
+import torch
+from gpu_side import changed, codebook, drawn, fill, forget, labelled, measured, parts, save_rows, serve, weights_bytes
+
+from ursa_ray.checkpoint import Checkpoint, Defaults, default_overlap
+from ursa_ray.checkpoint.config import PathConfig, TransformerConfig, VideoTokenizerConfig
+from ursa_ray.model import Ursa
+from ursa_ray.model.backends import choose_backends
+from ursa_ray.model.draws import choose_draws
+from ursa_ray.model.guidance import Denoiser
+from ursa_ray.model.path import build_path
+from ursa_ray.model.sampling import FastSampler
+from ursa_ray.model.transformer import Transformer
+from ursa_ray.model.video_tokenizer import VideoTokenizer
+
+# Steps that stand for all others where there is no time for all: early, middle and late ones, and the last.
+SPREAD = (1, 9, 17, 25, 33, 41, 48, 49)
+
+
+class Words:
+    """A text tokenizer whose ids are drawn."""
+
+    def __init__(self, prompts: torch.Tensor):
+        self.ids = dict(zip(("prompt", "negative"), prompts.tolist(), strict=True))
+
+    def encode(self, prompt: str, length: int) -> list[int]:
+        return self.ids[prompt][:length]
+
+
+class OurSide:
+    def __init__(self, device: torch.device):
+        self.device = device
+        self.dtype = torch.float16 if device.type == "cuda" else torch.float32
+        self.ursa: Ursa | None = None
+
+    def versions(self) -> dict[str, Any]:
+        return gpu_machine.versions(self.device)
+
+    def ceilings(self, small: bool) -> dict[str, float]:
+        return gpu_machine.ceilings(self.device, small)
+
+    def backends(self) -> list[str]:
+        return gpu_machine.backends(self.device)
+
+    def attention(self, **options: Any) -> dict[str, Any]:
+        found = gpu_machine.attention(self.device, **options)
+        forget(self.device)
+        return found
+
+    def load(self, size: dict[str, Any], draws: str, fused: bool = False, **wishes: Any) -> dict[str, Any]:
+        """Build the model anew, to compute as is wished (see `Backends`); how it does, and the bytes of its weights."""
+        self.ursa = None
+        torch.compiler.reset()  # after a few models torch would compile no more
+        forget(self.device)
+        self.size, (self.codes, prompts) = size, drawn(size, self.device)
+        transformer = self._filled(Transformer, TransformerConfig(**size["transformer"]))
+        tokenizer = self._filled(VideoTokenizer, VideoTokenizerConfig(**_tuples(size["tokenizer"])))
+        config, path = transformer.config, PathConfig(**size["path"])
+        vectors = codebook(size["tokenizer"]["levels"], self.device)
+        draws = choose_draws(build_path(path, vectors), transformer.lm_head.weight, draws)
+        backends = replace(choose_backends(config, self.device, self.dtype, draws=draws, **wishes), fused=fused)
+        transformer.compute_with(backends)
+        checkpoint = Checkpoint(size["name"], None, config, tokenizer.config, path, Defaults())
+        self.ursa = Ursa(checkpoint, Words(prompts), transformer, tokenizer, vectors)
+        return {"backends": str(backends), "weights_bytes": weights_bytes(transformer, tokenizer)}
+
+    @torch.no_grad()
+    def logits(self, file: str, rows: list[int]) -> None:
+        """Write unguided scores of some tokens, (2, rows, k)."""
+        assert self.ursa is not None
+        transformer, ids = self.ursa.transformer, torch.tensor(list(self.ursa.text.ids.values()), device=self.device)
+        rotary = transformer.rotary(ids.shape[1], tuple(self.size["grid"]))
+        scored = torch.tensor(rows, device=self.device)
+        save_rows(transformer.lm_head(transformer(ids, self.codes, rotary, scored)), file)
+
+    def step(self, step: int, seed: int) -> dict[str, Any]:
+        codes = list[torch.Tensor]()
+        found = measured(lambda: codes.append(self._one(step, seed)[1]), self.device)
+        return found | {"changed": changed(self.codes, codes[0])}
+
+    def parts(self, step: int) -> dict[str, Any]:
+        ranges = ((Denoiser, "hidden", "network"), (Denoiser, "head", "head"), (FastSampler, "step", "sampler"))
+        self._one(step)
+        with ExitStack() as stack:
+            for owner, name, label in ranges:
+                stack.enter_context(patch.object(owner, name, labelled(label, getattr(owner, name))))
+            return parts(lambda: self._one(step), self.device)
+
+    def segment(self, whole: bool) -> dict[str, Any]:
+        """Seconds of a segment's steps, by the clock, and its peak; what is not run takes what its neighbours do."""
+        assert self.ursa is not None
+        num_steps, seconds = self.size["num_steps"], dict[int, float]()
+        self._one(num_steps // 2)
+
+        def run() -> None:
+            start_s = perf_counter()
+            for step, _ in self._all() if whole else map(self._one, (step for step in SPREAD if step < num_steps)):
+                self._wait()
+                seconds[step - 1], start_s = perf_counter() - start_s, perf_counter()
+
+        peak_bytes = measured(run, self.device)["peak_bytes"]
+        seconds.setdefault(0, 0.0)  # nothing is computed in it
+        by_step = np.interp(range(num_steps), sorted(seconds), [seconds[step] for step in sorted(seconds)])
+        return {
+            "whole": whole,
+            "steps_s": float(by_step.sum()),
+            "by_step_s": by_step.round(4).tolist(),
+            "peak_bytes": peak_bytes,
+        }
+
+    def decode(self) -> dict[str, Any]:
+        """From codes to frames in memory, and from frames that condition the next segment to codes, both again."""
+        assert self.ursa is not None
+        ursa, codes = self.ursa, self.codes.view(tuple(self.size["grid"]))
+        frames = ursa.decode(codes)
+        overlap = frames[: default_overlap(len(frames), ursa.tokenizer.temporal_stride)]
+        return {
+            "again": measured(lambda: ursa.decode(codes), self.device),
+            "encode": [measured(lambda: ursa.encode(overlap), self.device) for _ in range(2)][1],
+            "frames": list(frames.shape),
+        }
+
+    def files(self) -> dict[str, Any]:
+        """Seconds of a mezzanine: written, read again and checked. Frames of random weights are larger than films."""
+        assert self.ursa is not None
+        from ursa_ray.media.mezzanine import write_mezzanine  # needs ffmpeg, pillow and pydantic
+
+        frames = self.ursa.decode(self.codes.view(tuple(self.size["grid"])))
+        with TemporaryDirectory() as folder:
+            start_s = perf_counter()
+            sha256 = write_mezzanine(Path(folder), frames, Fraction(12))
+            seconds = perf_counter() - start_s
+            return {"seconds": seconds, "bytes": (Path(folder) / f"{sha256}.mkv").stat().st_size}
+
+    def _one(self, step: int, seed: int = 0) -> tuple[int, torch.Tensor]:
+        return next(self._all(resume=(step, self.codes.view(tuple(self.size["grid"]))), seed=seed))
+
+    def _all(self, **more: Any) -> Iterator[tuple[int, torch.Tensor]]:
+        assert self.ursa is not None
+        size = self.size
+        same = ("height", "width", "num_frames", "guidance_scale", "guidance_trunc")
+        options = {name: size[name] for name in same}
+        steps = {"num_inference_steps": size["num_steps"], "max_prompt_length": size["num_text"]}
+        return self.ursa.generate_steps("prompt", "negative", **options, **steps, **more)
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def _filled(self, kind: type[Any], config: Any) -> Any:
+        with torch.device("meta"):
+            module = kind(config).to(self.dtype)
+        module = module.to_empty(device=self.device).eval().requires_grad_(False)
+        fill(module)
+        return module
+
+
+def _tuples(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+
+
+if __name__ == "__main__":
+    serve(OurSide)

@@ -1,0 +1,224 @@
+"""Real processes that talk by gloo: what they compute together is what one computes alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.processes import listeners_below
+from ursa_ray.errors import OptionError, ReplicaError
+from ursa_ray.model import Devices, Ursa, check_devices
+
+GRID = (3, 4, 5)
+CPU = torch.device("cpu")
+
+# Float32 products of fewer rows are rounded otherwise; rows are of the size of 3.
+ROUNDING = {"atol": 5e-6, "rtol": 0}
+
+
+SMALL = {"width": 32, "height": 32, "num_frames": 5}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """More than there are free cores wait for each other for longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def alone(random_checkpoint):
+    return Ursa.from_pretrained(str(random_checkpoint), "cpu")
+
+
+@pytest.fixture(
+    scope="module", params=["guidance on 2", "sequence on 2", pytest.param("sequence on 3", marks=pytest.mark.slow)]
+)
+def together(request, random_checkpoint):
+    parallel, number = request.param.split(" on ")
+    ursa = Ursa.from_pretrained(str(random_checkpoint), "cpu", num_devices=int(number), parallel=parallel)
+    yield ursa
+    ursa.close()
+
+
+def random_input(transformer, num_prompts, num_text):
+    random = torch.Generator().manual_seed(num_text)
+    config = transformer.config
+    prompts = torch.randint(config.lm_vocab_size, (num_prompts, num_text), generator=random)
+    return prompts, torch.randint(config.lm_head_size, (60,), generator=random)
+
+
+def pids(ursa):
+    return [follower.process.pid for follower in ursa.crew._followers]
+
+
+def wait_until_gone(pid, limit_s=10):
+    until = time.monotonic() + limit_s
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("num_prompts", [1, 2])
+@pytest.mark.parametrize("num_text", [1, 8, 63])  # with begin-of-visual and 60 tokens 62, 69 and 124 positions
+@pytest.mark.parametrize("scored", [None, [59], [40, 3, 59, 17, 4, 5, 0]], ids=["all", "the last", "some"])
+def test_rows_of_several_devices_are_those_of_one(alone, together, num_prompts, num_text, scored):
+    transformer = alone.transformer
+    prompts, codes = random_input(transformer, num_prompts, num_text)
+    scored = None if scored is None else torch.tensor(scored)
+    expected = transformer(prompts, codes, transformer.rotary(num_text, GRID), scored)
+    torch.testing.assert_close(together.crew.rows(prompts, codes, GRID, scored), expected, **ROUNDING)
+
+
+def test_devices_listen_on_the_loopback_alone(together):
+    listeners = [address for pid in pids(together) for address, _ in listeners_below(pid)]
+    assert listeners
+    assert all(address.is_loopback for address in listeners), listeners
+
+
+@torch.no_grad()
+def test_a_model_that_leads_a_crew_still_works_alone(together):
+    transformer = together.transformer
+    prompts, codes = random_input(transformer, 2, 8)
+    rotary = transformer.rotary(8, GRID)
+    before = transformer(prompts, codes, rotary)
+    together.crew.rows(prompts, codes, GRID)
+    assert torch.equal(transformer(prompts, codes, rotary), before)
+
+
+# Rounding can make a token flip, once in millions of draws; with these seeds, on the processors tried, none does.
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"guidance_scale": 1.0}, {"guidance_trunc": 0.3}, {"sampler": "published", "num_inference_steps": 3}],
+    ids=["guided", "unguided", "guided at first", "published"],
+)
+def test_codes_of_several_devices_are_those_of_one(alone, together, options):
+    arguments = {"prompt": "a red square", "seed": 5, "num_inference_steps": 6} | SMALL | options
+    assert torch.equal(together.generate(**arguments), alone.generate(**arguments))
+
+
+def test_a_condition_and_a_resumed_step_give_the_codes_of_one_device(alone, together):
+    video = np.random.default_rng(3).integers(0, 255, (1, 32, 32, 3), dtype=np.uint8)
+    arguments = {"prompt": "on", "video": video, "cond_noise_scale": 0.1, "num_inference_steps": 5} | SMALL
+    *_, third, _, (_, last) = alone.generate_steps(**arguments)
+    *_, (_, resumed) = together.generate_steps(**arguments, resume=third)
+    assert torch.equal(resumed, last)
+
+
+def test_a_generation_that_is_given_up_leaves_the_next_one_alone(alone, together):
+    arguments = {"prompt": "up", "num_inference_steps": 4} | SMALL
+    begun = together.generate_steps(**arguments)
+    next(begun), next(begun)
+    other = {"prompt": "down", "num_inference_steps": 3} | SMALL | {"width": 64}
+    assert torch.equal(together.generate(**other), alone.generate(**other))
+    *_, (_, codes) = begun
+    assert torch.equal(codes, alone.generate(**arguments))
+
+
+@contextmanager
+def crew_of(random_checkpoint, parallel):
+    ursa = Ursa.from_pretrained(str(random_checkpoint), "cpu", num_devices=2, parallel=parallel)
+    try:
+        yield ursa, ursa.generate_steps("a red square", num_inference_steps=50, **SMALL)
+    finally:
+        ursa.close()
+
+
+@pytest.mark.slow  # tests/test_devices.py has it in a render
+@pytest.mark.parametrize("parallel", ["guidance", "sequence"])
+def test_a_lost_device_ends_a_generation_with_its_name_and_without_a_wait(random_checkpoint, parallel):
+    with crew_of(random_checkpoint, parallel) as (ursa, steps):
+        next(steps), next(steps)
+        os.kill(pids(ursa)[0], signal.SIGKILL)
+        started = time.monotonic()
+        with pytest.raises(ReplicaError, match=r"device 2 of 2 \(cpu\): its process ended with exit code -9"):
+            list(steps)
+        assert time.monotonic() - started < 10
+        with pytest.raises(ReplicaError, match="were let go"):
+            ursa.generate("a red square", num_inference_steps=2, **SMALL)
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_on_a_device_is_told(random_checkpoint):
+    with crew_of(random_checkpoint, "guidance") as (ursa, _):
+        beyond = torch.full((2, 8), 10**6)  # no such token: this device sees it, too
+        with pytest.raises((ReplicaError, IndexError), match="index out of range"):
+            ursa.crew.rows(beyond, torch.zeros(60, dtype=torch.int64), GRID)
+
+
+def test_a_device_that_cannot_load_the_model_is_named(random_checkpoint, monkeypatch, alone):
+    from ursa_ray.model.crew import Crew
+
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")  # no Python starts there
+    with pytest.raises(ReplicaError, match=r"device 2 of 2 \(cpu\): its process ended with"):
+        Crew(alone.transformer, alone.checkpoint, Devices(CPU, 2))
+
+
+def test_closing_a_model_or_forgetting_it_ends_its_devices(random_checkpoint):
+    ursa = Ursa.from_pretrained(str(random_checkpoint), "cpu", num_devices=2)
+    (pid,) = pids(ursa)
+    del ursa
+    wait_until_gone(pid)
+
+
+IDLE = """
+import sys, time
+from ursa_ray.model import Ursa
+
+ursa = Ursa.from_pretrained(sys.argv[1], "cpu", num_devices=2)
+print(*[follower.process.pid for follower in ursa.crew._followers], flush=True)
+time.sleep(100)
+"""
+
+
+def test_a_leader_that_is_killed_between_two_steps_leaves_no_device_and_no_folder(random_checkpoint, tmp_path):
+    command = [sys.executable, "-c", IDLE, str(random_checkpoint)]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as leader:
+        pid = int(leader.stdout.readline())
+        leader.kill()
+    wait_until_gone(pid)
+    assert list(tmp_path.glob("ursa-ray-crew-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "parallel", "words"),
+    [
+        (0, None, "on 0 devices, expected at least 1"),
+        (1, "sequence", "'sequence' with one device"),
+        (3, "guidance", "'guidance' with 3 devices, expected 2"),
+    ],
+)
+def test_devices_that_cannot_be_used_so_are_refused(number, parallel, words):
+    with pytest.raises(OptionError, match=words):
+        Devices(CPU, number, parallel)
+
+
+def test_several_devices_with_compiled_blocks_are_refused():
+    with pytest.raises(OptionError, match="compile is on with 2 devices"):
+        check_devices(2, None, compile=True)
+
+
+def test_an_unknown_way_to_share_is_refused():
+    with pytest.raises(OptionError, match="'tensor', expected 'guidance' or 'sequence'"):
+        check_devices(2, "tensor")
+
+
+def test_gpus_that_are_not_there_are_refused():
+    with pytest.raises(OptionError, match=r"on 99 GPUs, the first of them cuda, .* finds \d+ here"):
+        Devices(torch.device("cuda"), 99)
+
+
+def test_two_devices_take_a_branch_each_unless_told_otherwise():
+    assert [Devices(CPU, number).splits_guidance for number in (1, 2, 3)] == [False, True, False]
+    assert not Devices(CPU, 2, "sequence").splits_guidance

@@ -1,0 +1,143 @@
+"""Which segment, prompt, seed and settings are behind an instant of a film: from the film alone, or its run.
+
+A film says so itself (`provenance`). Its run, which is the folder that it lies in or the one that is given, also
+knows where and when each segment was made.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from ursa_ray.errors import LedgerError, OptionError
+from ursa_ray.ledger import FILM, Commit, Run
+from ursa_ray.plan import Plan, Segment
+from ursa_ray.provenance import Encoded, Provenance, read_provenance
+from ursa_ray.storyboard.durations import parse_instant
+
+
+@dataclass(frozen=True)
+class Instant:
+    """A moment of a film and what is behind it.
+
+    Attributes:
+        frame: of the file.
+        film_frame: of the film as planned; another one where the file has another frame rate.
+        segment_frame: of what the model made, of which the first ones repeat the segment before.
+        commit: None if the run is not at hand.
+    """
+
+    frame: int
+    film_frame: int
+    segment: Segment
+    segment_frame: int
+    commit: Commit | None
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Attributes:
+    run: None if it is not at hand.
+    is_exact: whether it is known with which frame each segment begins; else it may be a few earlier.
+    instant: None if none was asked for.
+    """
+
+    name: str
+    provenance: Provenance
+    run: Run | None
+    is_exact: bool
+    instant: Instant | None
+
+
+def explain(asked: str) -> Explained:
+    """Explain `FILM`, `FILM@TIME`, `RUN` or `RUN@TIME`; a time is `12.5s`, or `#150` for a frame.
+
+    Raises:
+        OptionError: it is neither a film of ursa-ray nor a run, or has no such instant.
+        LedgerError: the run is damaged.
+    """
+    name, time = split_instant(asked)
+    with opened(name) as (provenance, run, is_exact):
+        instant = None if time is None else _instant(name, time, provenance, run)
+        return Explained(name, provenance, run, is_exact, instant)
+
+
+def split_instant(asked: str) -> tuple[str, str | None]:
+    """The name of a film or a run and a time; a name may have an @ of its own."""
+    if "@" not in asked or Path(asked).exists():
+        return asked, None
+    name, _, time = asked.rpartition("@")
+    return name, time
+
+
+@contextmanager
+def opened(name: str) -> Iterator[tuple[Provenance, Run | None, bool]]:
+    """What a film or a run is made of, the run if it is at hand, and whether it is known exactly."""
+    path = Path(name)
+    if not name.startswith("s3://") and path.is_file():
+        provenance = read_provenance(path)
+        yield provenance, _run_around(path, provenance), True
+        return
+    if not name.startswith("s3://") and not path.is_dir():
+        raise OptionError(f"{name}: there is no such file or folder. Give a film, or the run that it is of.")
+    run = Run.open(name)
+    plan = run.plan()
+    if plan is None:
+        raise OptionError(f"{name}: nothing is planned here yet. Render a storyboard first.")
+    provenance = of_run(run, plan)
+    yield provenance or planned(plan), run, provenance is not None
+
+
+def of_run(run: Run, plan: Plan) -> Provenance | None:
+    """What the film of a run says, if it is of this plan and says anything."""
+    if run.last_film is None or run.last_film.key != plan.sha256 or not run.store.exists(FILM):
+        return None
+    try:
+        with run.store.reading(FILM) as path:
+            found = read_provenance(path)
+    except OptionError:
+        return None
+    return found if found.plan.sha256 == plan.sha256 else None
+
+
+def planned(plan: Plan) -> Provenance:
+    """What is known before a film is joined: segments begin as planned, or a few frames earlier."""
+    encoded = Encoded("none yet", plan.width, plan.height, plan.fps, plan.num_frames)
+    return Provenance(plan, tuple(segment.film[0] for segment in plan.segments), encoded, {})
+
+
+def _run_around(film: Path, provenance: Provenance) -> Run | None:
+    """The run in whose folder a film lies, if it knows of what the film is made."""
+    try:
+        run = Run.find(film.resolve().parent)
+    except (OptionError, LedgerError):
+        return None  # what the film says itself holds without it
+    return run if run is not None and any(key in run.segments for key in provenance.plan.by_key) else None
+
+
+def _instant(name: str, time: str, provenance: Provenance, run: Run | None) -> Instant:
+    index = _frame(name, time, provenance.file)
+    film_frame = provenance.film_frame(index)
+    segment = provenance.segment_at(film_frame)
+    segment_frame = segment.shown[0] + film_frame - segment.film[0]
+    return Instant(index, film_frame, segment, segment_frame, None if run is None else run.segments.get(segment.key))
+
+
+def _frame(name: str, time: str, file: Encoded) -> int:
+    try:
+        index = int(time[1:]) if time.startswith("#") else int(parse_instant(time) * file.fps)
+    except ValueError as error:
+        words = "expected a frame such as #150" if time.startswith("#") else error
+        raise OptionError(f"{name}@{time}: is no instant: {words}.") from None
+    if not 0 <= index < file.num_frames:
+        raise OptionError(
+            f"{name}@{time}: is not in the film, which has {file.num_frames} frames in "
+            f"{seconds_text(Fraction(file.num_frames) / file.fps)}. Give a time before its end, or #0 to "
+            f"#{file.num_frames - 1}."
+        )
+    return index
+
+
+def seconds_text(seconds: Fraction) -> str:
+    return f"{float(seconds):.3f}".rstrip("0").rstrip(".") + " s"

@@ -1,0 +1,74 @@
+"""What one model runs on: a device, or several of one machine that share every step."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from ursa_ray.errors import OptionError
+
+Parallel = Literal["guidance", "sequence"]
+
+
+@dataclass(frozen=True)
+class Devices:
+    """A device, and with a `number` over 1 the next ones of its kind; CPUs are as many processes.
+
+    Attributes:
+        parallel: "guidance" gives each of 2 devices a branch of guidance and, where there is one branch, half of the
+            positions; "sequence" gives each device as many positions. None is guidance on 2 devices, else sequence.
+
+    Raises:
+        OptionError: there are not so many here, or they cannot be used so.
+    """
+
+    first: torch.device
+    number: int = 1
+    parallel: Parallel | None = None
+
+    def __post_init__(self) -> None:
+        check_devices(self.number, self.parallel)
+        num_gpus = torch.cuda.device_count()
+        if self.first.type == "cuda" and self._first_index + self.number > num_gpus:
+            raise OptionError(
+                f"a model is to run on {self.number} GPUs, the first of them {self.first}, and torch "
+                f"{torch.__version__} finds {num_gpus} here. Give fewer devices, or see: ursa-ray doctor"
+            )
+
+    def __getitem__(self, rank: int) -> torch.device:
+        if self.number == 1 or self.first.type != "cuda":
+            return self.first
+        return torch.device("cuda", self._first_index + rank)
+
+    @property
+    def splits_guidance(self) -> bool:
+        return self.number == 2 if self.parallel is None else self.parallel == "guidance"
+
+    @property
+    def sharing(self) -> str:
+        """To be put behind the name of a device."""
+        return f", {'guidance' if self.splits_guidance else 'sequence'} on {self.number} devices" * (self.number > 1)
+
+    @property
+    def _first_index(self) -> int:
+        return self.first.index or 0
+
+
+def check_devices(number: int, parallel: str | None, compile: bool | None = None) -> None:  # noqa: A002
+    """Refuse what is wrong on any machine.
+
+    Raises:
+        OptionError: so many devices cannot be used so.
+    """
+    if number < 1:
+        raise OptionError(f"a model is to run on {number} devices, expected at least 1.")
+    if parallel not in (None, "guidance", "sequence"):
+        raise OptionError(f"parallel is {parallel!r}, expected 'guidance' or 'sequence'.")
+    if parallel is not None and number == 1:
+        raise OptionError(f"parallel is {parallel!r} with one device. Give a model more, or leave it out.")
+    if compile and number > 1:
+        raise OptionError(f"compile is on with {number} devices, but what they tell each other cannot be compiled.")
+    if parallel == "guidance" and number != 2:
+        raise OptionError(
+            f"parallel is 'guidance' with {number} devices, expected 2: one for each branch. Give 'sequence'."
+        )

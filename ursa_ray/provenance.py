@@ -1,0 +1,144 @@
+"""What a film is made of, in the film itself: one JSON in the comment of its file.
+
+Title, model, hashes, versions and the file's own form are there to read; prompts, seeds and settings of all segments
+follow compressed. Nothing in it tells where or when a film was made, so the same film has the same bytes.
+"""
+
+import base64
+import json
+import zlib
+from bisect import bisect
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from ursa_ray import __version__
+from ursa_ray.errors import MediaError, OptionError
+from ursa_ray.media import ffmpeg_version, nearest_frame, read_tags
+from ursa_ray.plan import Plan, Segment, plan_about, plan_columns, plan_of
+
+FORMAT = 1
+
+# 2000 segments with prompts of their own take 0.2 MB; this is for 20,000 and more.
+MAX_CHARS = 2_000_000
+MAX_RAW_BYTES = 64_000_000  # what a stranger's file may unpack to
+
+Retime = Literal["nearest", "speed"] | None
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a film was written as; `num_frames` at `fps` are the file's, after `retime`."""
+
+    codec: str
+    width: int
+    height: int
+    fps: Fraction
+    num_frames: int
+    retime: Retime = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Attributes:
+    starts: the frame of the film with which each segment begins, earlier than planned where it is cut so.
+    file: how it is encoded.
+    versions: of what put the film together.
+    """
+
+    plan: Plan
+    starts: tuple[int, ...]
+    file: Encoded
+    versions: dict[str, str]
+
+    def film_frame(self, index: int) -> int:
+        """Which frame of the film as planned is frame `index` of the file."""
+        if self.file.retime != "nearest":
+            return index
+        return nearest_frame(index, self.plan.num_frames, self.plan.fps, self.file.fps)
+
+    def segment_at(self, film_frame: int) -> Segment:
+        return self.plan.segments[bisect(self.starts, film_frame) - 1]
+
+    @property
+    def seams(self) -> list[int]:
+        """Frames of the film with which a segment goes on after the one that is shown before it."""
+        pairs = zip(self.plan.segments, self.plan.segments[1:], self.starts[1:], strict=False)
+        return [start for before, segment, start in pairs if segment.parent == before.key]
+
+    def to_comment(self) -> str:
+        """ASCII, of at most `MAX_CHARS` characters: a film with more segments goes without them."""
+        file = {name: str(value) if name == "fps" else value for name, value in asdict(self.file).items()}
+        about = {"ursa-ray": FORMAT, **plan_about(self.plan), "versions": self.versions, "file": file}
+        columns = json.dumps(plan_columns(self.plan) | {"start": self.starts}, separators=(",", ":"))
+        segments = base64.b64encode(zlib.compress(columns.encode(), 9)).decode()
+        return json.dumps(about | {"segments": segments if len(segments) <= MAX_CHARS else None})
+
+    @classmethod
+    def from_comment(cls, comment: str) -> Self:
+        """Raises ValueError, KeyError, TypeError, IndexError: it is no such comment, or was changed."""
+        about = json.loads(comment)
+        packed, unpacking = base64.b64decode(about["segments"]), zlib.decompressobj()
+        columns = json.loads(unpacking.decompress(packed, MAX_RAW_BYTES))
+        starts = tuple(int(start) for start in columns.pop("start"))
+        plan = plan_of(about, columns)
+        if len(starts) != plan.num_segments or starts[0] != 0 or list(starts) != sorted(starts):
+            raise ValueError("its segments begin in no order")
+        file = about["file"] | {"fps": Fraction(about["file"]["fps"])}
+        return cls(plan, starts, Encoded(**file), dict(about["versions"]))
+
+
+def versions() -> dict[str, str]:
+    return {"ursa-ray": __version__, "torch": version("torch"), "ffmpeg": ffmpeg_version()}
+
+
+def noting(frames: Iterable[tuple[int, np.ndarray]], starts: list[int]) -> Iterator[np.ndarray]:
+    """The frames of `cut_film`; `starts` is filled with the first one of every segment."""
+    for index, (number, frame) in enumerate(frames):
+        while len(starts) <= number:
+            starts.append(index)
+        yield frame
+
+
+def read_provenance(film: Path) -> Provenance:
+    """What a film says of itself.
+
+    Raises:
+        OptionError: it is no video, says nothing, or not what ursa-ray wrote.
+    """
+    try:
+        comment = read_tags(film).get("comment", "")
+    except MediaError as error:
+        raise OptionError(
+            f"{film}: is no MP4, MOV or MKV video ({error}). Give a film of ursa-ray, or a run."
+        ) from None
+    about = _about(comment)
+    if about is None:
+        raise OptionError(
+            f"{film}: says nothing of how it was made. Only films of ursa-ray in MP4, MOV and MKV do, until another "
+            "program writes them anew. Give the run that it is of: ursa-ray explain RUN@TIME"
+        )
+    if about.get("ursa-ray") != FORMAT:
+        raise OptionError(f"{film}: says how it was made in form {about.get('ursa-ray')}. Use a newer ursa-ray.")
+    if about.get("segments", "") is None:
+        raise OptionError(f"{film}: has too many segments to hold them. Give its run: ursa-ray explain RUN@TIME")
+    try:
+        return Provenance.from_comment(comment)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, zlib.error) as error:
+        raise OptionError(
+            f"{film}: what it says of how it was made is damaged or was changed ({error}). "
+            "Give another copy, or its run: ursa-ray explain RUN@TIME"
+        ) from None
+
+
+def _about(comment: str) -> dict[str, Any] | None:
+    try:
+        about = json.loads(comment)
+    except (ValueError, RecursionError):
+        return None
+    return about if isinstance(about, dict) and "ursa-ray" in about else None
