@@ -100,12 +100,12 @@ def idle(*places):
 def direct(tmp_path):
     plan, run = prepare(write(tmp_path, ONE)).plan, Run.create(tmp_path / "run")
 
-    def act(idle, *script, clock=lambda: 0.0):
+    def act(idle, *script, clock=lambda: 0.0, listener=None):
         executor = Scripted(run, idle, script)
         with run.locked():
             run.begin(plan)
             try:
-                Director(plan, run, executor, Listener(), clock).make_segments()
+                Director(plan, run, executor, listener or Listener(), clock).make_segments()
             except KeyboardInterrupt:
                 executor.was_interrupted = True
         return executor, run
@@ -183,6 +183,35 @@ def test_frames_that_are_lost_with_their_replica_are_made_from_the_codes_by_anot
     assert (made.codes, again.segment) == (None, made.segment)
     np.testing.assert_array_equal(again.codes, np.zeros((5, 6, 8)))
     assert len(run.segments) == 1
+
+
+def test_a_committed_segment_whose_frames_are_made_again_is_not_said_to_begin_again(direct):
+    class Told(Listener):
+        def __init__(self):
+            self.events = []
+
+        def start(self, segment, place):
+            self.events.append("start")
+
+        def finish(self, segment, place, seconds):
+            self.events.append("finish")
+
+        def fail(self, segment, place, error, again):
+            self.events.append("fail")
+
+        def warn(self, segment, words):
+            self.events.append(words)
+
+    told = Told()
+    direct([A], done_but_for_frames(A), framed(A, LostError("gone")), lost(A), idle(B), done(B), listener=told)
+    assert told.events == [
+        "start",
+        "finish",
+        "its frames were not written: gone",
+        "its frames are missing, and are made again from its codes",
+        "its frames were not made from its codes: gone",
+        "its frames are missing, and are made again from its codes",
+    ]
 
 
 def test_frames_that_do_not_come_are_not_waited_for_for_ever(direct):

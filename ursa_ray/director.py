@@ -66,7 +66,10 @@ class Director:
             segment = self._plan.by_key[key]
             place = executor.submit(_request(self._plan, self._run, segment))
             schedule.start(key, place, self._clock())
-            self._listener.start(segment, place)
+            if key in self._run.segments:
+                self._listener.warn(segment, "its frames are missing, and are made again from its codes")
+            else:
+                self._listener.start(segment, place)
         self._listener.load(Load(schedule.num_ready, len(schedule.running), executor.num_idle, executor.num_starting))
 
     def _patience_s(self) -> float:
@@ -109,12 +112,14 @@ class Director:
                     self._listener.warn(segment, event.warning)
             case Done():
                 require_segment(event, segment, self._expected)
+                is_new = segment.key not in self._run.segments
                 _commit(self._run, segment, event, place, attempts(self._schedule, segment.key))
                 self._schedule.finish(place, self._clock())
                 if not event.is_framed:
                     self._schedule.await_frames(segment.key, place, self._clock())
                 self._forget_steps(segment)
-                self._listener.finish(segment, place, event.seconds)
+                if is_new:
+                    self._listener.finish(segment, place, event.seconds)
                 if event.is_framed:
                     self._listener.framed(segment)
 
@@ -128,7 +133,7 @@ class Director:
             del self._schedule.framing[event.key]
             self._listener.framed(segment)
         else:
-            self._listener.warn(segment, f"its frames are to be made again: {event.error}")
+            self._listener.warn(segment, f"its frames were not written: {event.error}")
             self._schedule.lose_frames(event.key)
 
     def _fail(self, place: Place, error: Exception) -> None:
@@ -136,7 +141,10 @@ class Director:
         action = self._schedule.fail(place, error, self._clock(), now())
         if isinstance(error, OutputError):
             self._forget_steps(segment)  # those before are as doubtful
-        self._listener.fail(segment, place, error, not isinstance(action, GiveUp))
+        if segment.key in self._run.segments:
+            self._listener.warn(segment, f"its frames were not made from its codes: {error}")
+        else:
+            self._listener.fail(segment, place, error, not isinstance(action, GiveUp))
         blocked = self._schedule.block(place.node, self._executor.num_nodes)
         if blocked is not None:
             self._executor.block(place.node)
