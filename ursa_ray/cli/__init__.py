@@ -4,7 +4,7 @@ A command imports what it needs itself: `plan` answers before torch would be loa
 """
 
 # In the order of the help.
-from ursa_ray.cli import planning, rendering, singles, suites, jobs, runs, looking, machine, tokens  # isort: skip
+from ursa_ray.cli import planning, rendering, singles, suites, studio, jobs, runs, looking, machine, tokens  # isort: skip
 from ursa_ray.cli.app import EXIT_CODES, main
 from ursa_ray.interrupt import INTERRUPTED
 
@@ -19,6 +19,7 @@ __all__ = [
     "rendering",
     "runs",
     "singles",
+    "studio",
     "suites",
     "tokens",
 ]

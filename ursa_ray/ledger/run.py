@@ -116,6 +116,14 @@ class Run:
                 self._log.compact(self._commits())
             yield
 
+    def refresh(self) -> None:
+        """Learn what others have committed meanwhile; only what is new is read.
+
+        Raises:
+            LedgerError: it is damaged.
+        """
+        self._read()
+
     @property
     def shown_takes(self) -> dict[str, int]:
         """The takes of the run when its last film was made."""

@@ -1,7 +1,7 @@
 """What the user asked for: a storyboard's schema, its loading, and the checks that need no model."""
 
 from ursa_ray.storyboard.durations import format_duration
-from ursa_ray.storyboard.loading import load_storyboard
+from ursa_ray.storyboard.loading import load_storyboard, read_text
 from ursa_ray.storyboard.schema import Beat, Output, Segment, Settings, Shot, Storyboard, Video
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "Video",
     "format_duration",
     "load_storyboard",
+    "read_text",
 ]

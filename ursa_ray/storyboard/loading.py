@@ -22,7 +22,7 @@ VERSIONS = (1,)
 
 def load_storyboard(path: Path) -> Storyboard:
     """The storyboard in the YAML file `path`, whose images and clips are files in the folder of `path`."""
-    data, source = read_yaml(_read_text(path), str(path), path.parent)
+    data, source = read_yaml(read_text(path), str(path), path.parent)
     _check_version(data, source)
     try:
         storyboard = Storyboard.model_validate(data, context=source)
@@ -33,7 +33,12 @@ def load_storyboard(path: Path) -> Storyboard:
     return storyboard
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file that may hold a storyboard.
+
+    Raises:
+        StoryboardError: it cannot: it is not there, not regular, too large, or not UTF-8.
+    """
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):

@@ -1,0 +1,174 @@
+"""What can be done in the storyboard room, with real renders and without a page."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+from tests.storyboards import FROM_IMAGE, TWO_SHOTS, write
+from ursa_ray.errors import OptionError
+from ursa_ray.ledger import Run
+from ursa_ray.media import probe
+from ursa_ray.studio import markup
+from ursa_ray.studio.children import last_complaint, pid_here
+from ursa_ray.studio.desk import Desk
+from ursa_ray.studio.samples import Asked
+from ursa_ray.studio.view import Phase
+
+LONG = TWO_SHOTS.replace("steps: 4", "steps: 900")
+
+
+@pytest.fixture
+def new_desk(tmp_path):
+    """A studio that was just started, on the same folders as the others of a test."""
+    made = []
+
+    def make(opened=None):
+        made.append(Desk(tmp_path / "runs", tmp_path / "examples", tmp_path / "shown", opened))
+        return made[-1]
+
+    yield make
+    for desk in made:  # renders outlive their studio
+        for children in (desk._children, desk.samples._children):
+            for process in children._processes.values():
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture
+def desk(new_desk):
+    return new_desk()
+
+
+def wait_for(condition, limit_s=90):
+    until = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_a_mistake_is_told_with_its_line_and_without_the_folders_of_this_machine(desk, tmp_path):
+    (found,) = desk.check("film", TWO_SHOTS.replace("steps: 4", "steps: many")).problems
+    assert (found.line, found.text) == (4, 'defaults.steps is "many", expected a whole number from 1 to 1,000')
+    (found,) = desk.check("film", FROM_IMAGE).problems
+    assert found.text == 'shots[0] ("title"): image is "title.png", but there is no file title.png'
+
+
+@pytest.mark.parametrize(
+    "path", ["other/title.png", "../other/title.png", "/etc/passwd", "http://example.com/title.png"]
+)
+def test_a_storyboard_reaches_only_what_was_uploaded_for_it(desk, tmp_path, path):
+    write(desk.boards.folder("other"), "picture", "title.png")
+    checked = desk.check("film", FROM_IMAGE.replace("image: title.png", f"image: {path}"))
+    assert checked.plan is None and checked.problems[0].line == 5
+
+
+def test_checking_leaves_nothing_behind(desk):
+    desk.check("film", TWO_SHOTS)
+    assert list(desk.boards.folder("film").iterdir()) == []
+
+
+def test_a_storyboard_with_mistakes_is_not_rendered(desk, tmp_path):
+    with pytest.raises(OptionError, match="Mend the storyboard first: line 4: "):
+        desk.render("film", TWO_SHOTS.replace("steps: 4", "steps: many"))
+    assert not (tmp_path / "runs" / "film").exists()
+
+
+def test_a_render_is_watched_played_and_taken_home(desk, tmp_path):
+    desk.render("film", TWO_SHOTS)
+    with pytest.raises(OptionError, match="being rendered already"):
+        desk.render("film", TWO_SHOTS)
+    assert desk.look("film").view.phase is Phase.STARTING
+    wait_for(lambda: desk.look("film").view.phase is Phase.FINISHED)
+    shown = desk.look("film")
+    assert len(shown.pictures) == 4 and all(path.exists() for path in shown.pictures.values())
+    assert desk.play("film").read_bytes() == (tmp_path / "runs" / "film" / "film.mp4").read_bytes()
+    run = Run.open(tmp_path / "runs" / "film")
+    with np.load(desk.tokens("film")) as codes:
+        assert sorted(codes) == ["dawn[0]", "dawn[1]", "dusk[0]", "dusk[1]"]
+        assert all(np.array_equal(codes[s.name], run.segments[s.key].array()) for s in run.plan().segments)
+    (tmp_path / "runs" / "film" / "film.mp4").unlink()
+    run.segments.pop(run.plan().segments[3].key)
+    again = desk.check("film", TWO_SHOTS.replace("falls", "rests"))
+    assert (again.difference.num_kept, again.difference.num_new, again.is_measured) == (2, 2, True)
+    with pytest.raises(OptionError, match="Choose what to take again: dawn, dawn:0"):
+        desk.render("film", TWO_SHOTS, "noon --address=evil")
+
+
+def test_a_film_that_the_command_line_rendered_opens_with_its_storyboard(new_desk, tmp_path, run_command):
+    board = write(tmp_path / "else", TWO_SHOTS.replace("steps: 4", "steps: 1"))
+    assert run_command("render", board, "--run", tmp_path / "runs" / "film")[0] == 0
+    desk = new_desk()
+    assert desk.films() == ["film"]
+    opened = desk.open("film")
+    assert opened.text == board.read_text()
+    assert desk.check("film", opened.text).difference.num_new == 0
+    assert desk.boards.save("film", f"{opened.text}# more", opened.version)
+
+
+def test_a_studio_that_is_started_again_finds_the_render_and_cancels_it(new_desk):
+    first = new_desk()
+    first.render("film", LONG)
+    wait_for(lambda: first.look("film").view.segments and first.look("film").view.segments[0].num_done)
+    second = new_desk()
+    shown = second.look("film").view
+    assert (shown.phase, shown.can_cancel) == (Phase.RENDERING, True)
+    assert shown.segments[0].num_done >= 1
+    second.cancel("film")
+    wait_for(lambda: second.look("film").view.phase is Phase.PAUSED, 30)
+    assert second.look("film").view.can_resume
+    with pytest.raises(OptionError, match="nobody renders it any more"):
+        second.cancel("film")
+    with pytest.raises(OptionError, match="There is nothing to play yet"):
+        second.play("film")
+
+
+def test_a_run_that_was_made_elsewhere_can_be_opened_beside_one_of_its_name(new_desk, goldens):
+    desk = new_desk(opened=str(goldens / "runs" / "0.1.0"))
+    (film,) = desk.films()
+    assert desk.open(film).text == ""
+    shown = desk.look(film)
+    assert shown.view.phase is Phase.FINISHED
+    assert probe(shown.film).num_frames == sum(segment.num_frames for segment in shown.view.segments)
+
+
+def test_why_a_render_ended_is_told(desk, tmp_path):
+    (tmp_path / "runs" / "film").mkdir(parents=True)
+    (tmp_path / "runs" / "film" / "other").write_text("not a run")
+    with pytest.raises(OptionError, match="neither a run nor an empty folder"):
+        desk.render("film", TWO_SHOTS)
+
+
+def test_single_results_are_made_and_their_mistakes_told(desk):
+    with pytest.raises(OptionError, match="There is no prompt"):
+        desk.samples.make("image", Asked(" "))
+    name = desk.samples.make("image", Asked("--help me", number=2, steps="4"))
+    wait_for(lambda: desk.samples.look("image", name).view.phase is Phase.FINISHED)
+    assert [path.suffix for path in desk.samples.look("image", name).files.values()] == [".png", ".png"]
+    assert desk.samples.make("image", Asked("--help me", number=2, steps="4")) == name
+    wrong = desk.samples.make("image", Asked("a circle", steps="many"))
+    wait_for(lambda: "Invalid value for '--steps'" in desk.samples.look("image", wrong).view.complaint)
+
+
+def test_only_a_process_of_this_machine_is_interrupted():
+    here = os.uname().nodename
+    assert pid_here(f"process 12 on {here} since 2026-01-01T00:00:00") == 12
+    assert pid_here("process 12 on elsewhere since 2026-01-01T00:00:00") is None
+    assert pid_here("nonsense") is None and pid_here(None) is None
+
+
+def test_the_last_complaint_of_a_log_is_told(tmp_path):
+    log = tmp_path / "log"
+    assert last_complaint(log) == ""
+    log.write_text('{"level": "error", "message": "first"}\n{"level": "info", "message": "x"}\n{"level": "error"}\n')
+    assert last_complaint(log) == "first"
+
+
+def test_what_people_write_is_text_on_the_page_and_never_markup(desk):
+    hostile = "<script>alert(1)</script>"
+    checked = desk.check("film", TWO_SHOTS.replace("Two shots", hostile))
+    wrong = desk.check("film", TWO_SHOTS.replace("id: dawn", f"id: '{hostile}'"))
+    texts = [markup.plan_table(checked), markup.problems(wrong), markup.complained(hostile), markup.assets([hostile])]
+    for text in texts:
+        assert "&lt;script&gt;" in text and "<script>" not in text

@@ -1,0 +1,196 @@
+"""The storyboards that are worked on in the studio: each in a folder of its own, with what was uploaded for it.
+
+A text is kept as it is typed. Two people may have one open: who saves over a text that they have not seen is refused,
+so nothing is lost.
+"""
+
+import hashlib
+import re
+import shutil
+import threading
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from ursa_ray.errors import InputError, OptionError
+from ursa_ray.files import published
+from ursa_ray.storyboard import load_storyboard
+from ursa_ray.storyboard.loading import MAX_STORYBOARD_BYTES
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+NAME_IN_WORDS = "1 to 64 of a-z, 0-9, - and _, the first a letter or a digit"
+BOARD = "storyboard.yaml"
+
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+CLIPS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".ts"})
+STORYBOARDS = frozenset({".yaml", ".yml"})
+
+MAX_NAME_CHARS = 80
+
+
+class StaleError(OptionError):
+    """A text was changed by somebody else since it was read."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A storyboard's text, and what to save it over."""
+
+    text: str
+    version: str
+
+
+class Boards:
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._lock = threading.Lock()
+
+    def names(self) -> list[str]:
+        return sorted(path.parent.name for path in self._folder.glob(f"*/{BOARD}"))
+
+    def folder(self, name: str) -> Path:
+        """Where the storyboard and its assets are; made if need be."""
+        folder = self._folder / require_name(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def path(self, name: str) -> Path:
+        return self.folder(name) / BOARD
+
+    def open(self, name: str) -> Opened | None:
+        """The text that was saved last; None if there is none."""
+        try:
+            text = (self._folder / require_name(name) / BOARD).read_text("utf-8")
+        except FileNotFoundError:
+            return None
+        return Opened(text, version_of(text))
+
+    def save(self, name: str, text: str, version: str) -> str:
+        """Keep a text, if what is there is the version that it was made from ("" for none yet); its own version.
+
+        Raises:
+            StaleError: somebody else has changed it meanwhile.
+            OptionError: it is too long.
+        """
+        if len(text.encode()) > MAX_STORYBOARD_BYTES:
+            raise OptionError("This is too long for a storyboard, expected at most 256 KB. It is not saved.")
+        with self._lock:
+            before = self.open(name)
+            if before is not None and before.text == text:
+                return before.version
+            if version != ("" if before is None else before.version):
+                raise StaleError(
+                    f"{name}: somebody else has changed this storyboard since you opened it, so yours is not saved. "
+                    "Copy what you need, and open the film again to see theirs; or begin a new film with your text."
+                )
+            _write(self.path(name), text)
+        return version_of(text)
+
+    def begin(self, name: str, text: str) -> Opened:
+        """A new storyboard.
+
+        Raises:
+            OptionError: there is one of this name.
+        """
+        with self._lock:
+            if self.open(require_name(name)) is not None:
+                raise OptionError(
+                    f"{name}: there is a film of this name already. Choose it above, or take another name."
+                )
+            _write(self.path(name), text)
+        return Opened(text, version_of(text))
+
+    def add_asset(self, name: str, upload: Path) -> str:
+        """Keep an uploaded picture or clip for a storyboard, under a plain name; that name.
+
+        Nothing that is there is replaced: another file of the same name gets a number.
+
+        Raises:
+            OptionError: its suffix is not that of a picture or clip.
+        """
+        plain = plain_name(upload.name, PICTURES | CLIPS)
+        with self._lock:
+            path = _free(self.folder(name) / plain, upload)
+            if not path.exists():
+                with published(path) as aside:
+                    shutil.copyfile(upload, aside)
+        return path.name
+
+    def assets(self, name: str) -> list[str]:
+        suffixes = PICTURES | CLIPS
+        folder = self._folder / require_name(name)
+        return sorted(
+            str(path.relative_to(folder)) for path in folder.rglob("[!.]*") if path.suffix.lower() in suffixes
+        )
+
+    def copy_assets(self, name: str, storyboard: Path) -> None:
+        """Copy the pictures and clips that a storyboard elsewhere names; of one that is wrong, none."""
+        try:
+            board = load_storyboard(storyboard)
+        except InputError:
+            return  # it is shown with its mistakes
+        root = storyboard.parent.resolve()
+        for shot in board.shots:
+            if (asset := board.asset_path(shot)) is not None:
+                target = self.folder(name) / asset.resolve().relative_to(root)
+                if not target.exists():
+                    with published(target) as aside:
+                        shutil.copyfile(asset, aside)
+
+
+def require_name(name: str) -> str:
+    """A film's name, which names its folders.
+
+    Raises:
+        OptionError: it may lead elsewhere.
+    """
+    if not isinstance(name, str) or NAME.fullmatch(name) is None:
+        shown = str(name)[:60]
+        raise OptionError(f"{shown!r} cannot name a film, expected {NAME_IN_WORDS}.")
+    return name
+
+
+def plain_name(given: str, suffixes: frozenset[str]) -> str:
+    """A file name of plain characters that leads nowhere, from whatever a browser sent.
+
+    Raises:
+        OptionError: its suffix is none of `suffixes`.
+    """
+    last = re.split(r"[/\\]", given)[-1]
+    stem, _, suffix = last.rpartition(".")
+    suffix = f".{suffix.lower()}"
+    if suffix not in suffixes:
+        raise OptionError(f"{last[:60]!r} is not taken, expected a file of {', '.join(sorted(suffixes))}.")
+    ascii_only = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", ascii_only).strip("-_")[:MAX_NAME_CHARS]
+    return f"{plain or 'upload'}{suffix}"
+
+
+def film_name(given: str) -> str:
+    """What a storyboard's file is called, as the name of a film."""
+    return plain_name(given, STORYBOARDS).rpartition(".")[0].lower()[:56].strip("-_") or "film"
+
+
+def version_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _free(path: Path, upload: Path) -> Path:
+    """The path, or one with a number where another file is; that of the same file, if it is there."""
+    candidate, number = path, 1
+    while candidate.exists() and not _same(candidate, upload):
+        number += 1
+        candidate = path.with_stem(f"{path.stem}-{number}")
+    return candidate
+
+
+def _same(one: Path, other: Path) -> bool:
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as a, other.open("rb") as b:
+        return hashlib.file_digest(a, "sha256").digest() == hashlib.file_digest(b, "sha256").digest()
+
+
+def _write(path: Path, text: str) -> None:
+    with published(path) as aside:
+        aside.write_text(text, "utf-8")

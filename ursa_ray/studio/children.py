@@ -1,0 +1,131 @@
+"""Renders as processes of their own: the command line, which neither a closed page nor a closed studio ends."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from socket import gethostname
+
+from ursa_ray.errors import OptionError
+from ursa_ray.interrupt import INTERRUPTED
+
+# What a run's lease says of who renders, see `Run.locked`.
+HOLDER = re.compile(r"process (\d+) on (\S+) since ")
+
+# Drawn around complaints about options.
+FRAME = " \u2500\u2502\u256d\u256e\u2570\u256f"
+
+MAX_LOG_BYTES = 64 * 1024  # of the end of a log, which has the last words
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended, and its last complaint; "" if it had none."""
+
+    code: int
+    complaint: str
+
+    @property
+    def is_worth_telling(self) -> bool:
+        return self.code not in (0, INTERRUPTED)
+
+
+class Children:
+    """The processes that this studio began, by the name of what they make; logs lie in `folder`."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, name: str, arguments: Sequence[object]) -> None:
+        """Start `ursa-ray` with these arguments.
+
+        Raises:
+            OptionError: one of this name is at work.
+        """
+        with self._lock:
+            if self.is_running(name):
+                raise OptionError(f"{name}: is being rendered already. Wait for it, or cancel it first.")
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self.log(name).open("ab") as log:
+                log.truncate(0)  # appending: a process that still writes to it leaves no hole
+                self._processes[name] = subprocess.Popen(
+                    [sys.executable, "-m", "ursa_ray", *map(str, arguments)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=os.environ | {"COLUMNS": "400"},  # complaints about options on one line
+                    start_new_session=True,  # Ctrl-C at the studio's terminal is for the studio
+                )
+
+    def is_running(self, name: str) -> bool:
+        process = self._processes.get(name)
+        return process is not None and process.poll() is None
+
+    def ended(self, name: str) -> Ended | None:
+        """How the last process of this name ended; None if there was none, or it is at work."""
+        process = self._processes.get(name)
+        code = None if process is None else process.poll()
+        return None if code is None else Ended(code, last_complaint(self.log(name)))
+
+    def log(self, name: str) -> Path:
+        return self._folder / f"{name}.log"
+
+    def interrupt(self, name: str, holder: str | None) -> None:
+        """What Ctrl-C does, to who holds the run's lease or, before it does, to the process of this name.
+
+        Raises:
+            OptionError: it is on another machine, or nobody's.
+        """
+        pid = pid_here(holder)
+        if pid is None and holder is not None:
+            raise OptionError(f"{name}: is rendered by {holder}, which cannot be interrupted from here. Stop it there.")
+        if pid is None and self.is_running(name):
+            pid = self._processes[name].pid
+        try:
+            if pid is None:
+                raise ProcessLookupError
+            os.kill(pid, signal.SIGINT)
+        except ProcessLookupError:
+            raise OptionError(f"{name}: nobody renders it any more.") from None
+        except PermissionError:
+            raise OptionError(f"{name}: is rendered by another user ({holder}). Ask them to stop it.") from None
+
+
+def pid_here(holder: str | None) -> int | None:
+    """The process that holds a lease, if it is one of this machine.
+
+    The lock of a folder's lease ends with its process, so the number is not another's by now.
+    """
+    match = None if holder is None else HOLDER.match(holder)
+    return int(match[1]) if match is not None and match[2] == gethostname() else None
+
+
+def last_complaint(log: Path) -> str:
+    """The last error that a process with `--log-format json` told, or the last line that is not JSON."""
+    said = ""
+    for line in _end_of(log).splitlines():
+        try:
+            told = json.loads(line)
+        except ValueError:
+            said = line.strip(FRAME) or said
+            continue
+        if isinstance(told, dict) and told.get("level") == "error" and "message" in told:
+            said = str(told["message"])
+    return said
+
+
+def _end_of(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_LOG_BYTES))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,216 @@
+"""What can be done in the storyboard room, without the page: check, render, cancel, retake, look, play, take home."""
+
+import hashlib
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ursa_ray.errors import OptionError, StoryboardError
+from ursa_ray.plan import Plan
+from ursa_ray.storyboard import read_text
+from ursa_ray.studio.boards import NAME, Boards, Opened, film_name, require_name
+from ursa_ray.studio.checking import Checked, check, problem
+from ursa_ray.studio.children import Children
+from ursa_ray.studio.looking import Look
+from ursa_ray.studio.pictures import Pictures
+from ursa_ray.studio.samples import Samples
+from ursa_ray.studio.view import State, View, view
+
+PRIVATE = ".studio"  # in the folder of the runs; no run can have this name
+
+NEW = """\
+version: 1
+title: A new film
+model: tiny                       # or a hub id such as BAAI/URSA-1.7B-FSQ320
+defaults: {motion: 3.0, seed: 1}
+shots:
+  - id: first
+    prompt: a red circle moves slowly to the right over a green meadow
+    duration: 2s
+"""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run as the page shows it: pictures of segments by key, and the finished film."""
+
+    view: View
+    pictures: dict[str, Path] = field(default_factory=dict)
+    film: Path | None = None
+
+
+class Desk:
+    """`runs` is the folder of the runs, `storyboards` that of the examples, `opened` a run that is elsewhere."""
+
+    def __init__(self, runs: Path, storyboards: Path, shown: Path, opened: str | None = None):
+        self._runs, self._storyboards = runs, storyboards
+        self._opened = {} if opened is None else {_name_of(opened): opened}
+        self.boards = Boards(runs / PRIVATE / "boards")
+        self._children = Children(runs / PRIVATE / "logs")
+        self._pictures = Pictures(shown)
+        self.samples = Samples(runs / PRIVATE / "samples", self._pictures)
+        self._looks: dict[str, Look] = {}
+        self._lock = threading.Lock()
+
+    def films(self) -> list[str]:
+        """Names of what can be opened, runs and storyboards; what was asked for at the start comes first."""
+        there = list(self._runs.iterdir()) if self._runs.is_dir() else []
+        runs = {path.name for path in there if NAME.fullmatch(path.name) and (path / "FORMAT.json").exists()}
+        return [*self._opened, *sorted((runs | set(self.boards.names())) - self._opened.keys())]
+
+    def examples(self) -> list[str]:
+        return sorted(path.stem for path in self._storyboards.glob("*.yaml") if NAME.fullmatch(path.stem))
+
+    def url(self, film: str) -> str:
+        return self._opened.get(film) or str(self._runs / require_name(film))
+
+    def open(self, film: str) -> Opened:
+        """The storyboard of a film as it was left here, or as its run has kept it; an empty one if none is there."""
+        require_name(film)
+        if (opened := self.boards.open(film)) is not None:
+            return opened
+        if (kept := self._look(film).storyboard()) is not None:
+            return Opened(kept, "")
+        return self.begin(film, film) if film in self.examples() else Opened("", "")
+
+    def begin(self, film: str, example: str | None = None) -> Opened:
+        """A new film: from an example, with the pictures and clips that it names, or from a few lines.
+
+        Raises:
+            OptionError: there is one of this name, or no such example.
+        """
+        if example is None:
+            return self.boards.begin(film, NEW)
+        if example not in self.examples():
+            raise OptionError(f"{example[:60]!r} is no storyboard here. There are: {', '.join(self.examples())}.")
+        path = self._storyboards / f"{example}.yaml"
+        opened = self.boards.begin(film, path.read_text("utf-8"))
+        self.boards.copy_assets(film, path)
+        return opened
+
+    def take_in(self, upload: Path) -> str:
+        """A new film from an uploaded storyboard; its name, with a number if that of the file is taken."""
+        try:
+            text = read_text(upload)
+        except StoryboardError as error:
+            raise OptionError(f"{upload.name[:60]} {problem(str(error), upload).text}") from error
+        name = first = film_name(upload.name)
+        number = 1
+        while name in self.films():
+            number += 1
+            name = f"{first}-{number}"
+        self.boards.begin(name, text)
+        return name
+
+    def check(self, film: str, text: str) -> Checked:
+        """A text as it stands, beside what the film's run has of it; nothing is kept.
+
+        Raises:
+            LedgerError: the run is damaged.
+        """
+        look = self._look(film)
+        with look.lock:
+            before = look.facts().plan
+            return check(text, self.boards.folder(film), look.run, before)
+
+    def render(self, film: str, text: str, retake: str | None = None) -> None:
+        """Begin to render a text, or go on, in a process of its own.
+
+        Raises:
+            OptionError: it is being rendered, has mistakes, or has no such part.
+        """
+        checked, now = self.check(film, text), self._view(film)
+        if checked.plan is None:
+            first = checked.problems[0]
+            where = "" if first.line is None else f"line {first.line}: "
+            raise OptionError(f"Nothing was started. Mend the storyboard first: {where}{first.text}")
+        if not now.can_render:
+            by = "" if now.holder is None else f" by {now.holder}"
+            raise OptionError(f"{film}: is being rendered already{by}. Wait for it, or cancel it first.")
+        if retake is not None and retake not in now.parts:
+            raise OptionError(f"Choose what to take again: {', '.join(now.parts) or 'nothing is rendered yet'}.")
+        board = self.boards.folder(film) / "rendered.yaml"  # what is typed from now on is for the next time
+        board.write_text(text, "utf-8")
+        options = [f"--run={self.url(film)}", "--log-format=json", *_previews(checked.plan)]
+        options += [] if retake is None else [f"--retake={retake}"]
+        self._children.begin(film, ["render", board, *options])
+        self._look(film).expire()
+
+    def cancel(self, film: str) -> None:
+        """Interrupt who renders, as Ctrl-C does: what is committed stays, and at most a step is lost.
+
+        Raises:
+            OptionError: nobody does, or somebody elsewhere.
+        """
+        look = self._look(film)
+        look.expire()
+        self._children.interrupt(film, look.facts().holder)
+        look.expire()
+
+    def look(self, film: str) -> Shown:
+        """What to show of a film now.
+
+        Raises:
+            LedgerError: the run is damaged.
+        """
+        look = self._look(film)
+        with look.lock:
+            facts = look.facts()
+            now = view(facts)
+            if look.run is None or facts.plan is None:
+                return Shown(now)
+            begun = {each.key: each.num_done for each in now.segments if each.state is State.BEGUN}
+            pictures = self._pictures.stills(look.run, facts.plan, facts.framed)
+            pictures |= self._pictures.previews(look.run, begun)
+            film_path = None if facts.film is None else self._pictures.film(look.run, facts.film)
+            return Shown(now, pictures, film_path)
+
+    def play(self, film: str) -> Path:
+        """The finished film, or what is finished of it from its beginning.
+
+        Raises:
+            OptionError: its first segment is not finished yet.
+        """
+        look, now = self._look(film), self.look(film)
+        if now.film is not None:
+            return now.film
+        plan = look.facts().plan
+        if plan is None or look.run is None or not now.view.num_playable:
+            raise OptionError("There is nothing to play yet: the first segment of the film is not finished.")
+        return self._pictures.film_so_far(look.run, plan, now.view.num_playable)
+
+    def tokens(self, film: str) -> Path:
+        """The codes of what is committed.
+
+        Raises:
+            OptionError: nothing is.
+        """
+        look = self._look(film)
+        with look.lock:
+            facts = look.facts()
+            if look.run is None or facts.plan is None or not facts.committed:
+                raise OptionError("There are no tokens yet: no segment of the film is finished.")
+            return self._pictures.tokens(look.run, facts.plan, facts.committed)
+
+    def _view(self, film: str) -> View:
+        return view(self._look(film).facts())
+
+    def _look(self, film: str) -> Look:
+        url = self.url(film)
+        with self._lock:
+            if film not in self._looks:
+                self._looks[film] = Look(url, film, self._children)
+            return self._looks[film]
+
+
+def _previews(plan: Plan) -> list[str]:
+    """After a third and two thirds of the steps: the colours are there, and the shapes."""
+    steps = min(segment.steps for segment in plan.segments)
+    return [f"--preview={step}" for step in sorted({steps // 3, 2 * steps // 3}) if 1 < step < steps]
+
+
+def _name_of(url: str) -> str:
+    """A name for a run elsewhere that no run here has."""
+    last = url.rstrip("/").rpartition("/")[2].lower()
+    mark = hashlib.sha256(url.encode()).hexdigest()[:6]
+    return f"{last[:50]}-{mark}" if NAME.fullmatch(last) else f"run-{mark}"

@@ -1,0 +1,139 @@
+"""What a page shows of a run and hands out: stills, previews, the film so far, codes; copies in a folder of their own.
+
+The browser gets files of this folder alone. They are named by what they hold, so a browser may keep them.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ursa_ray.files import published
+from ursa_ray.join import segment_frames, write_planned_film
+from ursa_ray.ledger import FILM, Run, preview_name
+from ursa_ray.plan import Plan, PlannedShot, Segment
+
+STILL_PX = 320
+# A still takes 0.05 s for 17 frames of 64x48 and 0.3 s for 49 of 512x320; a page must not wait for more than this.
+STILLS_WITHIN_S = 0.5
+
+
+class Preview(NamedTuple):
+    """Of a segment, as it was found after so many saved steps."""
+
+    num_done: int
+    path: Path
+
+
+class Pictures:
+    """Shows things in `folder`, which is all that browsers get files of."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._previews: dict[str, Preview] = {}
+
+    def stills(self, run: Run, plan: Plan, framed: Collection[str]) -> dict[str, Path]:
+        """The middle frame of each segment whose frames are there, by key; of some only the next time."""
+        until, stills = monotonic() + STILLS_WITHIN_S, {}
+        for segment in plan.segments:
+            if segment.key in framed:
+                still = self.folder / f"{run.segments[segment.key].media_sha256}.webp"
+                if not still.exists() and monotonic() < until:
+                    _write_still(still, _middle_frame(run, segment))
+                if still.exists():
+                    stills[segment.key] = still
+        return stills
+
+    def previews(self, run: Run, num_done: Mapping[str, int]) -> dict[str, Path]:
+        """The latest preview of each segment that is begun, by key; each is looked for again after further steps."""
+        for key in self._previews.keys() - num_done.keys():
+            self._previews.pop(key).path.unlink(missing_ok=True)
+        for key, num in num_done.items():
+            if key not in self._previews or self._previews[key].num_done != num:
+                self._preview(run, key, num)
+        return {key: preview.path for key, preview in self._previews.items()}
+
+    def _preview(self, run: Run, key: str, num_done: int) -> None:
+        try:
+            content = run.store.read(preview_name(key))
+        except OSError:
+            return  # there is none yet, or the segment has just been committed
+        path = self.folder / f"{hashlib.sha256(content).hexdigest()}.webp"
+        path.write_bytes(content)
+        before = self._previews.get(key)
+        self._previews[key] = Preview(num_done, path)
+        if before is not None and before.path != path:
+            before.path.unlink(missing_ok=True)
+
+    def film(self, run: Run, sha256: str) -> Path:
+        """The finished film."""
+        path = self.folder / f"{sha256}.mp4"
+        if not path.exists():
+            with run.store.reading(FILM) as film, published(path) as aside:
+                shutil.copyfile(film, aside)
+        return path
+
+    def result(self, run: Run, name: str) -> Path:
+        """A file that the run has made, which never changes."""
+        of = hashlib.sha256(run.where(name).encode()).hexdigest()
+        path = self.folder / f"{of}{Path(name).suffix}"
+        if not path.exists():
+            with run.store.reading(name) as result, published(path) as aside:
+                shutil.copyfile(result, aside)
+        return path
+
+    def film_so_far(self, run: Run, plan: Plan, num_segments: int) -> Path:
+        """The first segments of a film, as a film.
+
+        Raises:
+            MediaError: frames are damaged.
+        """
+        begun = beginning(plan, num_segments)
+        path = self.folder / f"{begun.sha256}.mp4"
+        if not path.exists():
+            write_planned_film(path, begun, partial(segment_frames, run))
+        return path
+
+    def tokens(self, run: Run, plan: Plan, committed: Collection[str]) -> Path:
+        """Codes (t, h, w) of all committed segments, by their names, as NumPy reads them."""
+        codes = {s.name: run.segments[s.key].array() for s in plan.segments if s.key in committed}
+        digest = hashlib.sha256("".join(s.key for s in plan.segments if s.key in committed).encode()).hexdigest()
+        path = self.folder / f"{digest}.npz"
+        if not path.exists():
+            with published(path) as aside:
+                np.savez_compressed(aside, allow_pickle=False, **codes)
+        return path
+
+
+def beginning(plan: Plan, num_segments: int) -> Plan:
+    """The plan of a film that ends after so many segments."""
+    shots, left = [], num_segments
+    for shot in plan.shots:
+        segments = shot.segments[:left]
+        left -= len(segments)
+        if segments:
+            num_frames = sum(segment.shown[1] - segment.shown[0] for segment in segments)
+            shots.append(PlannedShot(shot.id, num_frames, segments))
+    return replace(plan, shots=tuple(shots))
+
+
+def _middle_frame(run: Run, segment: Segment) -> np.ndarray:
+    middle = (segment.shown[0] + segment.shown[1]) // 2
+    (frame,) = segment_frames(run, segment, middle, middle + 1)
+    return frame
+
+
+def _write_still(path: Path, frame: np.ndarray) -> None:
+    """Small ones are drawn larger without blurring them twice: the browser scales."""
+    image = Image.fromarray(frame)
+    image.thumbnail((STILL_PX, STILL_PX), Image.Resampling.LANCZOS)
+    with published(path) as aside:
+        image.save(aside, format="WEBP", quality=85)
