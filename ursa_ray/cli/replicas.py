@@ -4,6 +4,7 @@ import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -110,15 +111,20 @@ class Replicas:
             plan.model,
             plan.weights_sha256,
             open_store(run).anywhere,
-            device=self.device,
+            device=_value(self.device),
             num_threads=self.threads,
             num_devices=self.devices_per_replica,
-            parallel=None if self.parallel is None else self.parallel.value,
-            dtype=self.dtype,
-            attention=self.attention,
+            parallel=_value(self.parallel),
+            dtype=_value(self.dtype),
+            attention=_value(self.attention),
             compile=self.compile or None,
             preview_steps=tuple(self.preview or ()),
         )
+
+
+def _value(choice: StrEnum | None) -> Any:
+    """Of a choice the word itself, as those want it who do not know the command line."""
+    return None if choice is None else choice.value
 
 
 def takes_replicas(command: Callable[..., None]) -> Callable[..., None]:
