@@ -96,6 +96,19 @@ def idle(*places):
     return lambda executor: executor.idle.extend(places)
 
 
+def remove_frames(executor):
+    (file,) = executor.run.store.names("media")
+    executor.run.store.remove(f"media/{file}")
+
+
+class Warnings(Listener):
+    def __init__(self):
+        self.words = []
+
+    def warn(self, segment, words):
+        self.words.append(words)
+
+
 @pytest.fixture
 def direct(tmp_path):
     plan, run = prepare(write(tmp_path, ONE)).plan, Run.create(tmp_path / "run")
@@ -219,10 +232,25 @@ def test_frames_that_do_not_come_are_not_waited_for_for_ever(direct):
 
     def hours(executor):
         now[0] += 3600
+        remove_frames(executor)
 
-    executor, _ = direct([A], done_but_for_frames(A), hours, done(A), framed(A), clock=lambda: now[0])
+    told = Warnings()
+    script = [done_but_for_frames(A), hours, done(A), framed(A)]
+    executor, _ = direct([A], *script, clock=lambda: now[0], listener=told)
     assert [request.codes is None for request in executor.requests] == [True, False]
-    assert len(executor.script) == 1
+    assert (executor.replaced, len(executor.script)) == ([A], 1)
+    assert told.words[0] == "its frames were not written: nothing was heard of them for 600 s"
+
+
+def test_frames_that_came_while_nothing_was_heard_for_long_are_taken(direct):
+    now = [0.0]
+
+    def hours(executor):
+        now[0] += 3600
+
+    told = Warnings()
+    executor, _ = direct([A], done_but_for_frames(A), hours, clock=lambda: now[0], listener=told)
+    assert (len(executor.requests), executor.replaced, told.words) == (1, [], [])
 
 
 def test_frames_of_a_replica_that_was_refused_are_not_those_of_the_segment(direct):
@@ -241,8 +269,7 @@ def test_frames_of_a_replica_that_was_refused_are_not_those_of_the_segment(direc
 
 def test_frames_that_are_said_to_be_there_and_are_not_end_the_render(direct):
     def elsewhere(executor):
-        (file,) = executor.run.store.names("media")
-        executor.run.store.remove(f"media/{file}")
+        remove_frames(executor)
         return framed(A)(executor)
 
     with pytest.raises(RenderError, match=r"only\[0\] is made, but its frames are not in .*/media"):

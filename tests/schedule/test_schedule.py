@@ -384,9 +384,9 @@ def test_frames_that_cannot_be_made_again_fail_and_nothing_else_does():
     assert (schedule.is_over, schedule.demand, schedule.failures.keys()) == (True, Demand(0, 0), {"a"})
 
 
-def test_frames_are_waited_for_ten_minutes():
+def test_frames_are_overdue_after_ten_minutes_until_they_are_lost():
     schedule = with_frames_to_come(now=100)
-    schedule.late(700)
-    assert "a" in schedule.framing
-    schedule.late(701)
-    assert (schedule.framing, schedule.num_ready) == ({}, 2)
+    assert schedule.frames_overdue(700) == []
+    assert schedule.frames_overdue(701) == [("a", on("a"))]
+    schedule.lose_frames("a")
+    assert (schedule.frames_overdue(701), schedule.num_ready) == ([], 2)

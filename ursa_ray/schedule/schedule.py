@@ -22,9 +22,7 @@ from ursa_ray.schedule.failures import (
 )
 from ursa_ray.schedule.jobs import Job
 from ursa_ray.schedule.stragglers import Pace
-
-# Frames of a segment are written within a second or two; uploads are tried again for up to five minutes.
-MAX_FRAMING_S = 600.0
+from ursa_ray.writer import MAX_WRITING_S
 
 
 @dataclass(frozen=True)
@@ -134,6 +132,10 @@ class Schedule:
         """A job is finished but for its frames, which nothing but the film waits for."""
         self.framing[key] = place, now
 
+    def frames_overdue(self, now: float) -> list[tuple[str, Place]]:
+        """Finished jobs whose frames have not come for so long that they may never do."""
+        return [(key, place) for key, (place, since) in self.framing.items() if now - since > MAX_WRITING_S]
+
     def lose_frames(self, key: str) -> None:
         """They are made again from what is finished, by any replica that has nothing better to do."""
         del self.framing[key]
@@ -168,12 +170,7 @@ class Schedule:
         return action
 
     def late(self, now: float) -> list[Place]:
-        """Replicas whose job has come to take far longer than its peers; each is named once.
-
-        Frames that have not come for so long are no longer waited for.
-        """
-        for key in [key for key, (_, since) in self.framing.items() if now - since > MAX_FRAMING_S]:
-            self.lose_frames(key)
+        """Replicas whose job has come to take far longer than its peers; each is named once."""
         late = [place for place, attempt in self.running.items() if self._is_late(place, attempt, now)]
         self._late.update(late)
         for place in late:
