@@ -50,6 +50,7 @@ class Schedule:
         self._waiting: list[tuple[float, str]] = []
         self._num_running: Counter[str] = Counter()
         self._num_lost: Counter[str] = Counter()
+        self._num_settled: Counter[str] = Counter()  # failures before the job was finished and its frames were lost
         self._pace = Pace()
         self._to_be_doubled: dict[str, None] = {}
         self._late: set[Place] = set()
@@ -137,8 +138,12 @@ class Schedule:
         return [(key, place) for key, (place, since) in self.framing.items() if now - since > MAX_WRITING_S]
 
     def lose_frames(self, key: str) -> None:
-        """They are made again from what is finished, by any replica that has nothing better to do."""
+        """They are made again from what is finished, by any replica that has nothing better to do.
+
+        That is another job, which is not to blame for what making the segment cost.
+        """
         del self.framing[key]
+        self._num_settled[key] = len(self.attempts[key])
         self._jobs[key] = Job(key, after=None, remaining=0.0)
         self._num_leaves += 1
         self._push(self._jobs[key])
@@ -149,7 +154,7 @@ class Schedule:
         failure = Failure(key, error, place, when)
         self.attempts[key].append(failure)
         self._num_lost[key] = self._num_lost[key] + 1 if failure.is_blameless else 0
-        action = after_failure(self.attempts[key], self._num_lost[key])
+        action = after_failure(self.attempts[key][self._num_settled[key] :], self._num_lost[key])
         if isinstance(action, GiveUp) or isinstance(error, OutputError):
             self._drop_others(key)  # they may have gone on from what is wrong
         if isinstance(action, GiveUp):
