@@ -1,6 +1,7 @@
 """The director with the real model in this process, and with executors that fail in known ways."""
 
 import os
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from socket import gethostname
@@ -529,6 +530,29 @@ def test_a_render_that_ends_early_waits_for_frames_and_not_for_ever(tmp_path, mo
         render_into(tmp_path / "run", plan_of(tmp_path), Interrupted, after=0)
     assert 0.5 < monotonic() - begun[0] < 30
     go_on.set()
+
+
+def test_a_model_that_failed_is_gone_before_the_next_is_loaded(tmp_path, monkeypatch):
+    """Two models on one GPU: the second would have no memory either."""
+    alive_at_loading, workers = [], []
+
+    class Counting(InProcessExecutor):
+        def _load(self):
+            alive_at_loading.append(sum(worker() is not None for worker in workers))
+            worker = super()._load()
+            workers.append(weakref.ref(worker))
+            return worker
+
+    def fail(self, condition, **options):
+        try:
+            raise RuntimeError("CUDA out of memory")
+        except RuntimeError as error:
+            raise OSError("cannot decode") from error
+
+    monkeypatch.setattr(Ursa, "decode", fail)
+    with pytest.raises(RenderError, match=r"failed 3 times, the last time with: cannot decode"):
+        render_into(tmp_path / "run", plan_of(tmp_path, ONE_SEGMENT), Counting)
+    assert alive_at_loading == [0, 0, 0]
 
 
 def test_nodes_that_fail_are_blocked(tmp_path):

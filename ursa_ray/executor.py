@@ -6,6 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from socket import gethostname
 from time import sleep
+from traceback import clear_frames
 from typing import Protocol, Self
 
 from ursa_ray.errors import InputError, UrsaRayError
@@ -137,6 +138,7 @@ class InProcessExecutor:
         try:
             event = next(progress)
         except (UrsaRayError, RuntimeError, OSError, MemoryError) as error:  # torch: a full GPU is a RuntimeError
+            _clear_frames(error)
             event = Failed(key, error)
             if not isinstance(error, InputError):
                 self._let_go()  # whatever it met may have left the device broken
@@ -182,3 +184,10 @@ class InProcessExecutor:
 
     def _load(self) -> Worker:
         return Worker(self._options)
+
+
+def _clear_frames(error: BaseException | None) -> None:
+    """Errors are kept to the end of a render, and with their tracebacks the model and all it was computing."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
