@@ -183,11 +183,19 @@ def test_while_nobody_is_idle_what_is_due_is_not_waited_for_with_a_busy_loop(dir
 
 
 def test_a_segment_is_committed_before_its_frames_come_and_the_render_waits_for_them(direct):
+    class Loads(Listener):
+        def __init__(self):
+            self.num_framing = []
+
+        def load(self, load):
+            self.num_framing.append(load.num_framing)
+
     def commits(executor):
         assert len(executor.run.segments) == 1
 
-    executor, _ = direct([A], done_but_for_frames(A), commits, framed(A))
-    assert executor.script == []
+    told = Loads()
+    executor, _ = direct([A], done_but_for_frames(A), commits, framed(A), listener=told)
+    assert (executor.script, told.num_framing) == ([], [0, 1, 1])
 
 
 def test_frames_that_are_lost_with_their_replica_are_made_from_the_codes_by_another(direct):

@@ -71,7 +71,10 @@ class Director:
                 self._listener.warn(segment, "its frames are missing, and are made again from its codes")
             else:
                 self._listener.start(segment, place)
-        self._listener.load(Load(schedule.num_ready, len(schedule.running), executor.num_idle, executor.num_starting))
+        num_framing = len(schedule.framing)
+        self._listener.load(
+            Load(schedule.num_ready, len(schedule.running), executor.num_idle, executor.num_starting, num_framing)
+        )
 
     def _patience_s(self) -> float:
         wakes_at = self._schedule.wakes_at
