@@ -1,13 +1,17 @@
-"""Bars, as somebody at a terminal sees them."""
+"""Bars, as somebody at a terminal sees them, and what logs say of waiting."""
 
 import io
+import json
 
 import pytest
 from rich.console import Console
 
 from tests.test_render import plan_of
-from ursa_ray.console import Bars
+from ursa_ray import listener
+from ursa_ray.console import Bars, Lines
 from ursa_ray.errors import LostError
+from ursa_ray.json_log import JsonLog
+from ursa_ray.listener import Load
 from ursa_ray.schedule import Place
 
 A, B = Place("a", "n"), Place("b", "n")
@@ -40,3 +44,13 @@ def test_what_a_failed_attempt_has_done_is_taken_back(bars):
     bars.start(segment, B)
     bars.step(segment, 1, 4)
     assert num_done() == 1
+
+
+def test_waiting_for_frames_is_told_while_nothing_is_made(capsys, monkeypatch):
+    monkeypatch.setattr(listener, "WAITING_EVERY_S", 0.0)
+    for told in (Lines(), JsonLog("run")):
+        told.load(Load(num_ready=0, num_running=1, num_idle=0, num_starting=0, num_framing=2))
+        told.load(Load(num_ready=0, num_running=0, num_idle=1, num_starting=0, num_framing=2))
+    line, object_ = capsys.readouterr().err.splitlines()
+    assert line.endswith("waiting for frames of 2 committed segments to be written")
+    assert (json.loads(object_)["event"], json.loads(object_)["num_framing"]) == ("wait", 2)

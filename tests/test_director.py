@@ -96,6 +96,19 @@ def idle(*places):
     return lambda executor: executor.idle.extend(places)
 
 
+def remove_frames(executor):
+    (file,) = executor.run.store.names("media")
+    executor.run.store.remove(f"media/{file}")
+
+
+class Warnings(Listener):
+    def __init__(self):
+        self.words = []
+
+    def warn(self, segment, words):
+        self.words.append(words)
+
+
 @pytest.fixture
 def direct(tmp_path):
     plan, run = prepare(write(tmp_path, ONE)).plan, Run.create(tmp_path / "run")
@@ -170,11 +183,19 @@ def test_while_nobody_is_idle_what_is_due_is_not_waited_for_with_a_busy_loop(dir
 
 
 def test_a_segment_is_committed_before_its_frames_come_and_the_render_waits_for_them(direct):
+    class Loads(Listener):
+        def __init__(self):
+            self.num_framing = []
+
+        def load(self, load):
+            self.num_framing.append(load.num_framing)
+
     def commits(executor):
         assert len(executor.run.segments) == 1
 
-    executor, _ = direct([A], done_but_for_frames(A), commits, framed(A))
-    assert executor.script == []
+    told = Loads()
+    executor, _ = direct([A], done_but_for_frames(A), commits, framed(A), listener=told)
+    assert (executor.script, told.num_framing) == ([], [0, 1, 1])
 
 
 def test_frames_that_are_lost_with_their_replica_are_made_from_the_codes_by_another(direct):
@@ -219,10 +240,25 @@ def test_frames_that_do_not_come_are_not_waited_for_for_ever(direct):
 
     def hours(executor):
         now[0] += 3600
+        remove_frames(executor)
 
-    executor, _ = direct([A], done_but_for_frames(A), hours, done(A), framed(A), clock=lambda: now[0])
+    told = Warnings()
+    script = [done_but_for_frames(A), hours, done(A), framed(A)]
+    executor, _ = direct([A], *script, clock=lambda: now[0], listener=told)
     assert [request.codes is None for request in executor.requests] == [True, False]
-    assert len(executor.script) == 1
+    assert (executor.replaced, len(executor.script)) == ([A], 1)
+    assert told.words[0] == "its frames were not written: nothing was heard of them for 600 s"
+
+
+def test_frames_that_came_while_nothing_was_heard_for_long_are_taken(direct):
+    now = [0.0]
+
+    def hours(executor):
+        now[0] += 3600
+
+    told = Warnings()
+    executor, _ = direct([A], done_but_for_frames(A), hours, clock=lambda: now[0], listener=told)
+    assert (len(executor.requests), executor.replaced, told.words) == (1, [], [])
 
 
 def test_frames_of_a_replica_that_was_refused_are_not_those_of_the_segment(direct):
@@ -241,8 +277,7 @@ def test_frames_of_a_replica_that_was_refused_are_not_those_of_the_segment(direc
 
 def test_frames_that_are_said_to_be_there_and_are_not_end_the_render(direct):
     def elsewhere(executor):
-        (file,) = executor.run.store.names("media")
-        executor.run.store.remove(f"media/{file}")
+        remove_frames(executor)
         return framed(A)(executor)
 
     with pytest.raises(RenderError, match=r"only\[0\] is made, but its frames are not in .*/media"):

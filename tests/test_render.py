@@ -1,10 +1,12 @@
 """The director with the real model in this process, and with executors that fail in known ways."""
 
 import os
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from socket import gethostname
-from time import sleep
+from threading import Event
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ import torch
 from PIL import Image
 
 from tests.storyboards import FROM_IMAGE, TWO_CHAINS, TWO_SHOTS, write
-from ursa_ray import work
+from ursa_ray import director, work, writer
+from ursa_ray import executor as executor_module
 from ursa_ray.director import Director
 from ursa_ray.errors import AssetError, LedgerError, LostError, MediaError, RenderError
 from ursa_ray.executor import Failed, InProcessExecutor
@@ -23,8 +26,16 @@ from ursa_ray.media import probe, read_mezzanine
 from ursa_ray.model import Ursa
 from ursa_ray.prepare import prepare
 from ursa_ray.render import render
-from ursa_ray.schedule import Place
+from ursa_ray.schedule import Place, schedule
 from ursa_ray.work import Done, Step, WorkerOptions
+
+ONE_SEGMENT = """\
+version: 1
+model: tiny
+defaults: {steps: 2}
+shots:
+  - {id: only, prompt: a green circle rises, frames: 9}
+"""
 
 
 def plan_of(folder, text=TWO_SHOTS):
@@ -483,6 +494,65 @@ def test_what_has_arrived_is_committed_when_a_render_is_interrupted(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         render(plan, run, executor_for(plan, run, Interrupted))
     assert run.segments.keys() == {plan.segments[0].key}
+
+
+def hang_once(monkeypatch):
+    """The first write of frames hangs until the event is set; a list of when each began."""
+    go_on, begun, write = Event(), [], work.write_mezzanine
+
+    def hang_and_write(*arguments):
+        begun.append(monotonic())
+        if len(begun) == 1:
+            assert go_on.wait(60)
+        return write(*arguments)
+
+    monkeypatch.setattr(work, "write_mezzanine", hang_and_write)
+    return go_on, begun
+
+
+@pytest.mark.parametrize("board", [TWO_SHOTS, ONE_SEGMENT])
+def test_frames_whose_writing_hangs_are_made_again_and_hang_nothing(tmp_path, monkeypatch, board):
+    go_on, _ = hang_once(monkeypatch)
+    for module in (writer, schedule, director):
+        monkeypatch.setattr(module, "MAX_WRITING_S", 0.5)
+    monkeypatch.setattr(director, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(executor_module, "WRITTEN_WITHIN_S", 0.1)
+    plan = plan_of(tmp_path, board)
+    hung = render_into(tmp_path / "hung", plan)
+    go_on.set()
+    assert hung.sha256 == render_into(tmp_path / "undisturbed", plan).sha256
+
+
+def test_a_render_that_ends_early_waits_for_frames_and_not_for_ever(tmp_path, monkeypatch):
+    go_on, begun = hang_once(monkeypatch)
+    monkeypatch.setattr(executor_module, "WRITTEN_WITHIN_S", 0.5)
+    with pytest.raises(KeyboardInterrupt):
+        render_into(tmp_path / "run", plan_of(tmp_path), Interrupted, after=0)
+    assert 0.5 < monotonic() - begun[0] < 30
+    go_on.set()
+
+
+def test_a_model_that_failed_is_gone_before_the_next_is_loaded(tmp_path, monkeypatch):
+    """Two models on one GPU: the second would have no memory either."""
+    alive_at_loading, workers = [], []
+
+    class Counting(InProcessExecutor):
+        def _load(self):
+            alive_at_loading.append(sum(worker() is not None for worker in workers))
+            worker = super()._load()
+            workers.append(weakref.ref(worker))
+            return worker
+
+    def fail(self, condition, **options):
+        try:
+            raise RuntimeError("CUDA out of memory")
+        except RuntimeError as error:
+            raise OSError("cannot decode") from error
+
+    monkeypatch.setattr(Ursa, "decode", fail)
+    with pytest.raises(RenderError, match=r"failed 3 times, the last time with: cannot decode"):
+        render_into(tmp_path / "run", plan_of(tmp_path, ONE_SEGMENT), Counting)
+    assert alive_at_loading == [0, 0, 0]
 
 
 def test_nodes_that_fail_are_blocked(tmp_path):

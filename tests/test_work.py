@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.storyboards import FROM_IMAGE, write
 from ursa_ray import work
-from ursa_ray.errors import CheckpointError
+from ursa_ray.errors import CheckpointError, MediaError
 from ursa_ray.ledger import Run
 from ursa_ray.media import read_mezzanine
 from ursa_ray.prepare import prepare
@@ -139,3 +139,30 @@ def test_a_step_that_cannot_be_saved_fails_the_segment(worker, plan, monkeypatch
     monkeypatch.setattr(worker._steps, "save", refuse)
     with pytest.raises(OSError, match="no space left"):
         list(worker.run(Request(plan.segments[0], plan.fps)))
+
+
+def test_a_step_that_was_not_saved_does_not_fail_the_segment_after_it(worker, plan, monkeypatch):
+    save = worker._steps.save
+
+    def refuse_second(key, num_done, codes):
+        if (key, num_done) == (plan.segments[0].key, 2):
+            raise OSError("no space left on device")
+        save(key, num_done, codes)
+
+    monkeypatch.setattr(worker._steps, "save", refuse_second)
+    for segment in (plan.segments[0], replace(plan.segments[0], key="following")):
+        *_, done = worker.run(Request(segment, plan.fps))
+        assert isinstance(done, Done)
+
+
+@pytest.mark.parametrize("error", [MediaError("odd frames"), ValueError("bad size"), KeyError("WEBP")])
+def test_a_preview_that_cannot_be_written_is_a_warning(plan, tmp_path, monkeypatch, error):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(work, "preview_webp", refuse)
+    options = WorkerOptions("tiny", plan.weights_sha256, Run.create(tmp_path / "run").store.anywhere, device="cpu")
+    segment = replace(plan.segments[0], condition=None)
+    *steps, done = Worker(replace(options, preview_steps=(2,))).run(Request(segment, plan.fps))
+    assert isinstance(done, Done)
+    assert [step.warning for step in steps] == ["", f"its preview could not be written ({error})", ""]

@@ -46,7 +46,9 @@ class Words(Listener):
 
     def load(self, load: Load) -> None:
         if self._waiting.is_due(load):
-            self._say(f"waiting for a replica; {load.num_starting} asked for")
+            replica = f"a replica; {load.num_starting} asked for"
+            frames = f"frames of {load.num_framing} committed segments to be written"
+            self._say(f"waiting for {replica if load.num_starting else frames}")
 
     def join(self, plan: Plan) -> None:
         self._say(f"joining {plan.num_frames} frames")

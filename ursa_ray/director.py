@@ -21,6 +21,7 @@ from ursa_ray.report import attempts, now, write_report
 from ursa_ray.returned import Expected, require_segment, require_step
 from ursa_ray.schedule import LOOK_EVERY_S, GiveUp, Job, Place, Schedule, missing_jobs
 from ursa_ray.work import Done, Request, Step
+from ursa_ray.writer import MAX_WRITING_S
 
 
 class Director:
@@ -70,7 +71,10 @@ class Director:
                 self._listener.warn(segment, "its frames are missing, and are made again from its codes")
             else:
                 self._listener.start(segment, place)
-        self._listener.load(Load(schedule.num_ready, len(schedule.running), executor.num_idle, executor.num_starting))
+        num_framing = len(schedule.framing)
+        self._listener.load(
+            Load(schedule.num_ready, len(schedule.running), executor.num_idle, executor.num_starting, num_framing)
+        )
 
     def _patience_s(self) -> float:
         wakes_at = self._schedule.wakes_at
@@ -166,6 +170,18 @@ class Director:
         for place in self._schedule.late(self._looked):
             attempt = self._schedule.running[place]
             self._listener.late(self._plan.by_key[attempt.key], place, self._looked - attempt.began)
+        for key, place in self._schedule.frames_overdue(self._looked):
+            self._end_wait_for_frames(key, place)
+
+    def _end_wait_for_frames(self, key: str, place: Place) -> None:
+        """Nothing was heard of them. They may be there all the same: this process may have heard nothing for long."""
+        sha256 = self._run.segments[key].media_sha256
+        if self._run.store.exists(f"media/{sha256}.mkv"):
+            self._take_frames(place, Framed(key))
+            return
+        self._take_frames(place, Framed(key, TimeoutError(f"nothing was heard of them for {MAX_WRITING_S:.0f} s")))
+        if place not in self._schedule.running:  # else it fails when it has the next ones to write
+            self._executor.replace(place)
 
 
 def _jobs(plan: Plan, run: Run, spared: Collection[str]) -> list[Job]:

@@ -1,17 +1,20 @@
 """Executors: replicas that make segments and report what becomes of them; here, one replica in this process."""
 
 import os
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from socket import gethostname
 from time import sleep
+from traceback import clear_frames
 from typing import Protocol, Self
 
 from ursa_ray.errors import InputError, UrsaRayError
 from ursa_ray.schedule import Demand, Place
 from ursa_ray.work import Done, Request, Step, Worker, WorkerOptions, require_device
+
+# Frames that are being written when a render ends early are waited for so long; interrupted, it has 8 s.
+WRITTEN_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -102,15 +105,16 @@ class InProcessExecutor:
         self._options = options
         self._worker: Worker | None = None
         self._num_workers = 0
+        self._place: Place | None = None
         self._running: tuple[Place, str, Iterator[Step | Done]] | None = None
-        self._writing: deque[tuple[Place, str, Future[object]]] = deque()  # frames that are still to come
+        self._writing: dict[Future[object], tuple[Place, str]] = {}  # frames that are still to come
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._let_go()
-        wait([writing for _, _, writing in self._writing])
+        wait(self._writing, WRITTEN_WITHIN_S)
 
     @property
     def num_idle(self) -> int:
@@ -123,24 +127,23 @@ class InProcessExecutor:
         if self._worker is None:
             self._num_workers += 1
         place = Place(f"process {os.getpid()}, model {self._num_workers}", gethostname())
-        self._running = (place, request.segment.key, self._run(request))
+        self._place, self._running = place, (place, request.segment.key, self._run(request))
         return place
 
     def next_event(self, timeout_s: float) -> tuple[Place, Event] | None:
-        if self._writing and (self._running is None or self._writing[0][-1].done()):
-            return self._framed(*self._writing.popleft())
-        if self._running is None:
-            sleep(timeout_s)
-            return None
+        framed = self._framed(timeout_s if self._running is None else 0.0)
+        if framed is not None or self._running is None:
+            return framed
         place, key, progress = self._running
         try:
             event = next(progress)
         except (UrsaRayError, RuntimeError, OSError, MemoryError) as error:  # torch: a full GPU is a RuntimeError
+            _clear_frames(error)
             event = Failed(key, error)
             if not isinstance(error, InputError):
                 self._let_go()  # whatever it met may have left the device broken
         if isinstance(event, Done) and not event.is_framed and self._worker is not None:
-            self._writing.append((place, key, self._worker.framed(key)))
+            self._writing[self._worker.framed(key)] = place, key
         if not isinstance(event, Step):
             self._running = None
         return place, event
@@ -149,7 +152,8 @@ class InProcessExecutor:
         return []
 
     def replace(self, place: Place) -> None:
-        self._let_go()
+        if place == self._place:
+            self._let_go()
 
     def block(self, node: str) -> None:
         raise AssertionError(f"{node} is the only node")
@@ -159,8 +163,17 @@ class InProcessExecutor:
             self._worker = self._load()
         yield from self._worker.run(request)
 
-    def _framed(self, place: Place, key: str, writing: Future[object]) -> tuple[Place, Framed]:
-        error = writing.exception()
+    def _framed(self, timeout_s: float) -> tuple[Place, Framed] | None:
+        """Wait for frames of which it is known what became of them."""
+        if not self._writing:
+            sleep(timeout_s)
+            return None
+        wait(self._writing, timeout_s, FIRST_COMPLETED)
+        written = next((writing for writing in self._writing if writing.done()), None)
+        if written is None:
+            return None
+        place, key = self._writing.pop(written)
+        error = written.exception()
         assert error is None or isinstance(error, Exception), error
         return place, Framed(key, error)
 
@@ -171,3 +184,10 @@ class InProcessExecutor:
 
     def _load(self) -> Worker:
         return Worker(self._options)
+
+
+def _clear_frames(error: BaseException | None) -> None:
+    """Errors are kept to the end of a render, and with their tracebacks the model and all it was computing."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

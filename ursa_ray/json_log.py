@@ -70,7 +70,7 @@ class JsonLog(Listener):
 
     def load(self, load: Load) -> None:
         if self._waiting.is_due(load):
-            self._write("wait", num_starting=load.num_starting)
+            self._write("wait", num_starting=load.num_starting, num_framing=load.num_framing)
 
     def join(self, plan: Plan) -> None:
         self._write("join", num_frames=plan.num_frames)

@@ -17,12 +17,16 @@ WAITING_EVERY_S = 30.0
 
 @dataclass(frozen=True)
 class Load:
-    """Segments that only lack a replica and those that are being made; replicas that are idle and that are starting."""
+    """Segments that only lack a replica and those that are being made; replicas that are idle and that are starting.
+
+    `num_framing` segments are committed while their frames are still being written.
+    """
 
     num_ready: int
     num_running: int
     num_idle: int
     num_starting: int
+    num_framing: int = 0
 
 
 class Listener:
@@ -59,13 +63,13 @@ class Listener:
 
 
 class Waiting:
-    """Whether it is time again to say that there is no replica yet."""
+    """Whether it is time again to say that nothing is made, for want of a replica or but for frames to be written."""
 
     def __init__(self) -> None:
         self._since: float | None = None
 
     def is_due(self, load: Load) -> bool:
-        if load.num_running or not load.num_starting:
+        if load.num_running or not (load.num_starting or load.num_framing):
             self._since = None
             return False
         if self._since is None:

@@ -24,7 +24,7 @@ import torch
 
 from ursa_ray.checkpoint.config import TransformerConfig
 from ursa_ray.errors import CheckpointError, OutputError
-from ursa_ray.ledger import Steps, open_store, preview_name
+from ursa_ray.ledger import Steps, Store, open_store, preview_name
 from ursa_ray.media import frames_sha256, preview_webp, read_clip_tail, read_image, write_mezzanine
 from ursa_ray.model import Devices, Parallel, Ursa, check_devices, choose_backends, choose_device, choose_dtype
 from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
@@ -191,6 +191,13 @@ class Worker:
         self._compiled: set[tuple[int, ...]] = set()
 
     def run(self, request: Request) -> Iterator[Step | Done]:
+        """Make a segment.
+
+        Raises:
+            OutputError: it is not what the segment can be.
+            TimeoutError: what was to be written before still is being written.
+            OSError: its steps, or frames that alone were asked for, cannot be written.
+        """
         if request.codes is None and self.ursa.backends.compile:
             self._compile_for(request.segment)
         started = perf_counter()
@@ -210,10 +217,10 @@ class Worker:
         frames = self._decode(segment.key, codes)
         if len(frames) != segment.num_frames:
             raise OutputError(f"{segment.name}: decoded to {len(frames)} frames, expected {segment.num_frames}.")
-        writing = self._write_frames.begin(partial(self._keep, frames, request.fps))
+        writing = self._write_frames.begin(partial(_keep, self._store, frames, request.fps))
         is_framed = request.codes is not None
         if is_framed:
-            writing.result()  # nothing else was asked for
+            self._write_frames.require_written()  # nothing else was asked for
         else:
             self._writing[segment.key] = writing
         yield Done(
@@ -282,7 +289,7 @@ class Worker:
         try:
             content = preview_webp(self.ursa.decode(self._likely.pop()), request.fps)
             self._store.put(preview_name(request.segment.key), content)
-        except (OSError, RuntimeError, MemoryError) as error:  # torch: a full GPU is a RuntimeError
+        except Exception as error:  # torch's, Pillow's, ffmpeg's or a store's: the segment can do without
             return False, f"its preview could not be written ({error})"
         return True, ""
 
@@ -315,13 +322,15 @@ class Worker:
         small = self.ursa.tokenizer.num_codes <= 2**16
         return codes.cpu().numpy().astype(np.uint16 if small else np.uint32)
 
-    def _keep(self, frames: np.ndarray, fps: Fraction) -> None:
-        with self._store.writing("media") as folder:
-            write_mezzanine(folder, frames, fps)
-
     def _device_name(self) -> str:
         device = self.ursa.device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _keep(store: Store, frames: np.ndarray, fps: Fraction) -> None:
+    """Not a method: a write that hangs would keep its worker, and so a model, from being let go."""
+    with store.writing("media") as folder:
+        write_mezzanine(folder, frames, fps)
 
 
 def _cpu_name() -> str:

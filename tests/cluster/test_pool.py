@@ -246,6 +246,21 @@ def test_so_does_one_whose_node_is_about_to_be_taken_but_a_broken_one_does_not(r
     assert ray.killed == [broken.replica, leaving.replica]
 
 
+def test_one_whose_frames_do_not_come_does_not_hold_its_device_for_ever(ray):
+    pool = pool_of()
+    pool.scale(Demand(1, 1))
+    start(pool)
+    place = pool.take().place
+    pool.writes(place)
+    pool.give_back(place)
+    pool.scale(Demand(0, 0))
+    assert ray.killed == []
+    pool.let_go(place)
+    assert ray.killed == [place.replica]
+    pool.has_written(place)
+    assert ray.killed == [place.replica]
+
+
 @pytest.mark.parametrize(("device", "unit"), [("cuda", "GPU"), ("cpu", "CPU")])
 def test_a_replica_with_several_devices_asks_for_them_on_one_node(ray, device, unit):
     ray.all_nodes = [

@@ -384,9 +384,22 @@ def test_frames_that_cannot_be_made_again_fail_and_nothing_else_does():
     assert (schedule.is_over, schedule.demand, schedule.failures.keys()) == (True, Demand(0, 0), {"a"})
 
 
-def test_frames_are_waited_for_ten_minutes():
+def test_what_a_job_failed_before_it_was_finished_does_not_count_against_its_frames():
+    schedule = Schedule([Job("a", None, 1, 1.0)])
+    for _ in range(2):
+        fail_once_begun(schedule, "a", CRASH)
+    assert take(schedule) == "a"
+    finish(schedule, "a")
+    schedule.await_frames("a", on("a"), 0)
+    schedule.lose_frames("a")
+    assert [fail_once_begun(schedule, "a", CRASH) for _ in range(2)] == [Retry(2, "crashed"), Retry(3, "crashed")]
+    assert isinstance(fail_once_begun(schedule, "a", CRASH), GiveUp)
+    assert len(schedule.attempts["a"]) == 5
+
+
+def test_frames_are_overdue_after_ten_minutes_until_they_are_lost():
     schedule = with_frames_to_come(now=100)
-    schedule.late(700)
-    assert "a" in schedule.framing
-    schedule.late(701)
-    assert (schedule.framing, schedule.num_ready) == ({}, 2)
+    assert schedule.frames_overdue(700) == []
+    assert schedule.frames_overdue(701) == [("a", on("a"))]
+    schedule.lose_frames("a")
+    assert (schedule.frames_overdue(701), schedule.num_ready) == ([], 2)

@@ -22,7 +22,8 @@ from ursa_ray.executor import Event, Failed, Framed
 from ursa_ray.schedule import Demand, Limits, Place
 from ursa_ray.work import Done, Request, Step, WorkerOptions
 
-# Interrupted, a driver takes what has arrived for at most this long.
+# Interrupted, a driver takes what has arrived, and then waits for frames that are being written, for at most this long
+# each: Ray leaves a job that it stops 3 s.
 ARRIVED_WITHIN_S = 1.0
 
 
@@ -85,7 +86,9 @@ class RayExecutor:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._stack.close()
+        with self._stack:
+            if self._frames:
+                ray.wait([*self._frames], num_returns=len(self._frames), timeout=ARRIVED_WITHIN_S)
 
     @property
     def num_idle(self) -> int:

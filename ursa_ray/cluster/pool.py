@@ -102,8 +102,9 @@ class Pool:
         for replica in [replica for replica in self.idle if replica.place == place]:
             self.idle.remove(replica)
             ray.kill(replica.actor)
-        if place in self.busy:
-            ray.kill(self.busy.pop(place).actor)
+        for working in (self.busy, self._retiring):
+            if place in working:
+                ray.kill(working.pop(place).actor)
 
     def block(self, node: str) -> None:
         """Have no replica on this node, except for what it is making."""

@@ -22,9 +22,7 @@ from ursa_ray.schedule.failures import (
 )
 from ursa_ray.schedule.jobs import Job
 from ursa_ray.schedule.stragglers import Pace
-
-# Frames of a segment are written within a second or two; uploads are tried again for up to five minutes.
-MAX_FRAMING_S = 600.0
+from ursa_ray.writer import MAX_WRITING_S
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,7 @@ class Schedule:
         self._waiting: list[tuple[float, str]] = []
         self._num_running: Counter[str] = Counter()
         self._num_lost: Counter[str] = Counter()
+        self._num_settled: Counter[str] = Counter()  # failures before the job was finished and its frames were lost
         self._pace = Pace()
         self._to_be_doubled: dict[str, None] = {}
         self._late: set[Place] = set()
@@ -134,9 +133,17 @@ class Schedule:
         """A job is finished but for its frames, which nothing but the film waits for."""
         self.framing[key] = place, now
 
+    def frames_overdue(self, now: float) -> list[tuple[str, Place]]:
+        """Finished jobs whose frames have not come for so long that they may never do."""
+        return [(key, place) for key, (place, since) in self.framing.items() if now - since > MAX_WRITING_S]
+
     def lose_frames(self, key: str) -> None:
-        """They are made again from what is finished, by any replica that has nothing better to do."""
+        """They are made again from what is finished, by any replica that has nothing better to do.
+
+        That is another job, which is not to blame for what making the segment cost.
+        """
         del self.framing[key]
+        self._num_settled[key] = len(self.attempts[key])
         self._jobs[key] = Job(key, after=None, remaining=0.0)
         self._num_leaves += 1
         self._push(self._jobs[key])
@@ -147,7 +154,7 @@ class Schedule:
         failure = Failure(key, error, place, when)
         self.attempts[key].append(failure)
         self._num_lost[key] = self._num_lost[key] + 1 if failure.is_blameless else 0
-        action = after_failure(self.attempts[key], self._num_lost[key])
+        action = after_failure(self.attempts[key][self._num_settled[key] :], self._num_lost[key])
         if isinstance(action, GiveUp) or isinstance(error, OutputError):
             self._drop_others(key)  # they may have gone on from what is wrong
         if isinstance(action, GiveUp):
@@ -168,12 +175,7 @@ class Schedule:
         return action
 
     def late(self, now: float) -> list[Place]:
-        """Replicas whose job has come to take far longer than its peers; each is named once.
-
-        Frames that have not come for so long are no longer waited for.
-        """
-        for key in [key for key, (_, since) in self.framing.items() if now - since > MAX_FRAMING_S]:
-            self.lose_frames(key)
+        """Replicas whose job has come to take far longer than its peers; each is named once."""
         late = [place for place, attempt in self.running.items() if self._is_late(place, attempt, now)]
         self._late.update(late)
         for place in late:
