@@ -56,6 +56,11 @@ class Follower:
             process.start()
         return cls(process, here)
 
+    def send(self, task: Task) -> None:
+        """Wait until it is taken, or the process has ended, which is news."""
+        with suppress(OSError):
+            self.pipe.send(task)
+
     def news(self) -> str | None:
         """Wait for it; what has become of the process, or None if it has loaded."""
         try:
