@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -214,12 +215,21 @@ time.sleep(100)
 """
 
 
-def test_a_leader_that_is_killed_between_two_steps_leaves_no_device_and_no_folder(random_checkpoint, tmp_path):
+def blocks(pid, number):
+    (mask,) = re.findall(r"^SigBlk:\s+(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+def test_a_device_is_deaf_to_ctrl_c_and_ends_with_a_leader_that_is_killed_between_two_steps(
+    random_checkpoint, tmp_path
+):
     command = [sys.executable, "-c", IDLE, str(random_checkpoint)]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as leader:
         pid = int(leader.stdout.readline())
+        is_deaf = blocks(pid, signal.SIGINT)
         leader.kill()
+    assert is_deaf
     wait_until_gone(pid)
     assert list(tmp_path.glob("ursa-ray-crew-*")) == []
 
