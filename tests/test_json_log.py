@@ -30,14 +30,8 @@ def test_every_line_of_a_render_is_an_object_that_says_when_what_and_where(run_c
     )
     told = objects(err)
     assert (code, "film.mp4" in out) == (0, True)
-    assert Counter(line["event"] for line in told) == {
-        "begin": 1,
-        "start": 4,
-        "compute": 1,
-        "step": 16,
-        "finish": 4,
-        "join": 1,
-    }
+    counts = {"begin": 1, "start": 4, "compute": 1, "step": 16, "finish": 4, "join": 1}
+    assert Counter(line["event"] for line in told) == counts
     assert {line["run"] for line in told} == {str(folder)}
     assert {line["level"] for line in told} == {"info"}
     now = datetime.now(UTC)

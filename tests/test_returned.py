@@ -74,7 +74,7 @@ def test_other_steps_are_refused(done, total):
 
 @pytest.mark.parametrize("computes", [None, "x" * 257])
 def test_a_step_that_tells_otherwise_what_computes_is_refused(computes):
-    with pytest.raises(OutputError, match="how it is computed came back as .*; expected words"):
+    with pytest.raises(OutputError, match=r"how it is computed came back as .*; expected words"):
         require_step(Step(SEGMENT.key, 1, 4, computes=computes), SEGMENT)
 
 
