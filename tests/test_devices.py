@@ -67,6 +67,10 @@ def test_a_film_of_two_devices_of_which_one_is_lost_is_the_film_of_one_device(tm
     assert isinstance(executor.error, ReplicaError)
     assert str(executor.error) == "device 2 of 2 (cpu): its process ended with exit code -9."
     assert executor.failed_after_s < 10
+    made = Run.open(tmp_path / "two").segments.values()
+    assert {(commit.device, commit.backends.partition("draws")[2]) for commit in made} == {
+        ("cpu", ", sequence on 2 devices")  # so that an export knows the device again
+    }
     require_equal(codes, expected)
 
 
@@ -126,5 +130,7 @@ def test_replicas_of_a_cluster_with_two_devices_each_make_the_film_of_one_device
     assert process.returncode == 0, said
     run = Run.open(tmp_path / "run")
     require_equal({segment.name: run.segments[segment.key].array() for segment in plan.segments}, expected)
-    assert {commit.device for commit in run.segments.values()} == {"cpu, guidance on 2 devices"}
+    assert {commit.backends for commit in run.segments.values()} == {
+        "onednn attention, torch draws, guidance on 2 devices"
+    }
     require_none_left(process)

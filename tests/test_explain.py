@@ -113,7 +113,11 @@ def test_the_film_beside_its_run_says_also_where_and_when(run_command, rendered)
     commit = Run.open(rendered).segments[Run.open(rendered).plan().segments[0].key]
     assert (made["device"], made["seconds"], made["node"]) == ("cpu", commit.seconds, commit.node)
     assert made["finished"].endswith("+00:00") and made["replica"].startswith("process ")
-    assert "made: cpu, torch.float32" in run_command("explain", f"{rendered / 'film.mp4'}@#3")[1]
+    assert made["backends"] == "onednn attention, torch draws"
+    assert (
+        "made: cpu, torch.float32, onednn attention, torch draws, "
+        in run_command("explain", f"{rendered / 'film.mp4'}@#3")[1]
+    )
 
 
 @pytest.mark.parametrize("time", ["2.5s", "2500ms", "0min 2.5s", "#30"])

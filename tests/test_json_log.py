@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from socket import gethostname
 
 import pytest
+import torch
 
 from tests.storyboards import TWO_CHAINS, TWO_SHOTS, write
 from tests.test_render import Unlucky, executor_for, plan_of
@@ -29,7 +30,8 @@ def test_every_line_of_a_render_is_an_object_that_says_when_what_and_where(run_c
     )
     told = objects(err)
     assert (code, "film.mp4" in out) == (0, True)
-    assert Counter(line["event"] for line in told) == {"begin": 1, "start": 4, "step": 16, "finish": 4, "join": 1}
+    counts = {"begin": 1, "start": 4, "compute": 1, "step": 16, "finish": 4, "join": 1}
+    assert Counter(line["event"] for line in told) == counts
     assert {line["run"] for line in told} == {str(folder)}
     assert {line["level"] for line in told} == {"info"}
     now = datetime.now(UTC)
@@ -46,6 +48,15 @@ def test_every_line_of_a_render_is_an_object_that_says_when_what_and_where(run_c
         (f"process {os.getpid()}, model 1", gethostname())
     }
     assert all(line["seconds"] > 0 for line in finished)
+
+
+def test_what_computes_is_told_once_and_kept_with_what_it_made(run_command, tmp_path):
+    asked = ("--device", "cpu", "--attention", "flash", "--log-format", "json")
+    _, _, err = run_command("render", write(tmp_path, TWO_SHOTS), "--run", tmp_path / "run", *asked)
+    (told,) = [line for line in objects(err) if line["event"] == "compute"]
+    assert f"(torch {torch.__version__}, torch.float32, flash attention, torch draws, 1 threads)" in told["device"]
+    made = Run.open(tmp_path / "run").segments.values()
+    assert {(commit.device, commit.backends) for commit in made} == {("cpu", "flash attention, torch draws")}
 
 
 def test_steps_of_a_segment_are_told_now_and_then(run_command, tmp_path):

@@ -47,6 +47,7 @@ WRONG = {
     "bytes for a hash": {"frames_sha256": b"0f" * 32},
     "a long device": {"device": "x" * 257},
     "no number type": {"dtype": None},
+    "long backends": {"backends": "x" * 257},
     "no threads": {"num_threads": 0},
     "true threads": {"num_threads": True},
     "perhaps framed": {"is_framed": 1},
@@ -69,6 +70,12 @@ def test_steps_of_the_segment_pass(done):
 def test_other_steps_are_refused(done, total):
     with pytest.raises(OutputError, match="it has 4"):
         require_step(Step(SEGMENT.key, done, total), SEGMENT)
+
+
+@pytest.mark.parametrize("computes", [None, "x" * 257])
+def test_a_step_that_tells_otherwise_what_computes_is_refused(computes):
+    with pytest.raises(OutputError, match=r"how it is computed came back as .*; expected words"):
+        require_step(Step(SEGMENT.key, 1, 4, computes=computes), SEGMENT)
 
 
 @pytest.mark.parametrize("about", [{"has_preview": "yes"}, {"warning": None}])

@@ -36,7 +36,8 @@ def media(tmp_path):
 
 def test_a_segment_reports_every_step_and_then_its_codes_and_frames(worker, plan, media):
     *steps, done = worker.run(Request(plan.segments[0], plan.fps))
-    assert steps == [Step(plan.segments[0].key, step, 3) for step in (1, 2, 3)]
+    first = Step(plan.segments[0].key, 1, 3, computes=worker.device_kind)
+    assert steps == [first, *(Step(plan.segments[0].key, step, 3) for step in (2, 3))]
     assert isinstance(done, Done) and not done.is_framed
     worker.framed(done.key).result()
     assert (done.codes.dtype, done.codes.shape) == (np.uint16, (5, 6, 8))

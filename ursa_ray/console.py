@@ -23,6 +23,9 @@ class Words(Listener):
     def __init__(self) -> None:
         self._waiting = Waiting()
 
+    def compute(self, place: Place, how: str) -> None:
+        self._say(f"{_named(place)} computes on {how}")
+
     def preview(self, segment: Segment, url: str) -> None:
         self._say(f"{segment.name} preview: {url}")
 

@@ -109,6 +109,8 @@ class Director:
             case Step():
                 require_step(event, segment)
                 self._schedule.step(place, event.done)
+                if event.computes:
+                    self._listener.compute(place, event.computes)
                 self._listener.step(segment, event.done, event.total)
                 if event.has_preview:
                     self._listener.preview(segment, self._run.where(preview_name(segment.key)))
@@ -216,6 +218,7 @@ def _commit(run: Run, segment: Segment, done: Done, place: Place, failed: list[d
             node=place.node,
             finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
             failed=failed or None,
+            backends=done.backends or None,
         )
     elif committed.media_sha256 != done.frames_sha256:
         commit = replace(committed, media_sha256=done.frames_sha256)

@@ -95,7 +95,7 @@ def _shot_lines(plan: Plan) -> list[str]:
 
 def _instant_summary(instant: Instant, provenance: Provenance) -> dict[str, Any]:
     commit = instant.commit
-    made = ("device", "dtype", "num_threads", "seconds", "version", "replica", "node", "finished")
+    made = ("device", "dtype", "num_threads", "backends", "seconds", "version", "replica", "node", "finished")
     return {
         "frame": instant.frame,
         "seconds": float(instant.frame / provenance.file.fps),
@@ -128,7 +128,7 @@ def _instant_lines(instant: Instant, provenance: Provenance) -> list[str]:
 def made_text(instant: Instant) -> str:
     commit = instant.commit
     assert commit is not None
-    where = [commit.device, commit.dtype, commit.node and f"{commit.node} ({commit.replica})"]
+    where = [commit.device, commit.dtype, commit.backends, commit.node and f"{commit.node} ({commit.replica})"]
     took = None if commit.seconds is None else f"{commit.seconds:.1f} s"
     with_version = None if commit.version is None else f"ursa-ray {commit.version}"
     when = None if commit.finished is None else f"finished {commit.finished}"

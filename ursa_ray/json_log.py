@@ -38,6 +38,9 @@ class JsonLog(Listener):
     def start(self, segment: Segment, place: Place) -> None:
         self._write("start", **_of(segment), **asdict(place))
 
+    def compute(self, place: Place, how: str) -> None:
+        self._write("compute", **asdict(place) | {"device": how})
+
     def step(self, segment: Segment, done: int, total: int) -> None:
         if monotonic() - self._said.get(segment.key, -STEP_EVERY_S) >= STEP_EVERY_S:
             self._said[segment.key] = monotonic()

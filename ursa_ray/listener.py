@@ -36,6 +36,9 @@ class Listener:
 
     def start(self, segment: Segment, place: Place) -> None: ...
 
+    def compute(self, place: Place, how: str) -> None:
+        """A replica has made its first step: on what it computes, and in which way."""
+
     def step(self, segment: Segment, done: int, total: int) -> None: ...
 
     def preview(self, segment: Segment, url: str) -> None: ...

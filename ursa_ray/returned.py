@@ -43,6 +43,8 @@ def require_step(step: Step, segment: Segment) -> None:
         raise OutputError(f"{segment.name}: step {step.done!r} of {step.total!r} came back; it has {segment.steps}.")
     if type(step.has_preview) is not bool or not isinstance(step.warning, str):
         raise OutputError(f"{segment.name}: what came back with step {step.done} is neither a preview nor a warning.")
+    if not isinstance(step.computes, str) or len(step.computes) > MAX_WORDS:
+        raise OutputError(f"{segment.name}: how it is computed came back as {step.computes!r:.100}; expected words.")
 
 
 def require_segment(done: Done, segment: Segment, expected: Expected) -> None:
@@ -69,7 +71,7 @@ def _problem_of_codes(codes: object, expected: Expected, shape: tuple[int, int, 
 def _problem_of_rest(done: Done) -> str | None:
     if not isinstance(done.frames_sha256, str) or not SHA256.fullmatch(done.frames_sha256):
         return f"the hash of its frames came back as {done.frames_sha256!r:.100}; expected 64 hexadecimal digits"
-    for name in ("device", "dtype"):
+    for name in ("device", "dtype", "backends"):
         words = getattr(done, name)
         if not isinstance(words, str) or len(words) > MAX_WORDS:
             return f"{name} came back as {words!r:.100}; expected at most {MAX_WORDS} characters"

@@ -49,18 +49,24 @@ class Request:
 
 @dataclass(frozen=True)
 class Step:
-    """`has_preview` if one was written in this step; `warning` is what went wrong that the segment can do without."""
+    """`has_preview` if one was written in this step; `warning` is what went wrong that the segment can do without.
+
+    `computes` comes with the first step of a worker: on what it computes, and how.
+    """
 
     key: str
     done: int
     total: int
     has_preview: bool = False
     warning: str = ""
+    computes: str = ""
 
 
 @dataclass(frozen=True)
 class Done:
     """`codes` (t, h, w), uint16 or uint32; `frames_sha256` names the file in the media folder.
+
+    `backends` tell how they were computed, beside device, dtype and threads.
 
     Unless it `is_framed`, that file is still being written: see `Worker.framed`.
     """
@@ -73,6 +79,7 @@ class Done:
     num_threads: int
     seconds: float
     is_framed: bool = True
+    backends: str = ""
 
 
 @dataclass(frozen=True)
@@ -189,6 +196,7 @@ class Worker:
         self._likely: list[torch.Tensor] = []  # codes of a preview that is not written yet
         self._frames: OrderedDict[str, np.ndarray] = OrderedDict()
         self._compiled: set[tuple[int, ...]] = set()
+        self._untold = self.device_kind
 
     def run(self, request: Request) -> Iterator[Step | Done]:
         """Make a segment.
@@ -210,7 +218,8 @@ class Worker:
                     if done < segment.steps and done % _save_every(segment.steps) == 0:
                         self._save_steps.require_written()
                         self._save_steps.begin(partial(self._steps.save, segment.key, done, codes))
-                    yield Step(segment.key, done, segment.steps, *self._preview(request))
+                    computes, self._untold = self._untold, ""
+                    yield Step(segment.key, done, segment.steps, *self._preview(request), computes)
             finally:
                 self._save_steps.wait()  # whoever forgets the steps of a segment must not be too early
         assert codes is not None, segment
@@ -227,11 +236,12 @@ class Worker:
             segment.key,
             codes,
             frames_sha256(frames),
-            self._device_name() + self.ursa.sharing,
+            self._device_name(),
             str(self.ursa.dtype),
             self._num_threads,
             perf_counter() - started,
             is_framed,
+            f"{self.ursa.backends}{self.ursa.sharing}",
         )
 
     def framed(self, key: str) -> Future[object]:

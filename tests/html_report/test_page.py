@@ -120,6 +120,7 @@ def test_its_hashes_are_those_of_the_ledger(report, rendered):
     run = Run.open(rendered)
     for sha256 in (run.plan_sha256, run.plan().weights_sha256, run.last_film.media_sha256, run.storyboard_sha256):
         assert sha256 in page.texts["hashes"]
+    assert "torch.float32, 1 threads, onednn attention, torch draws" in page.texts["hashes"]
 
 
 def test_its_commands_make_the_very_film_again(report, run_command, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from tests.model.networks import hidden, network
 from ursa_ray.checkpoint.config import TransformerConfig
 from ursa_ray.cli.options import Attention, Dtype
 from ursa_ray.errors import OptionError
-from ursa_ray.model import backends
+from ursa_ray.model import backends, transformer
 from ursa_ray.model.backends import ATTENTION, MATH, Backends, choose_backends
 from ursa_ray.model.ursa import DTYPES, choose_dtype
 
@@ -102,6 +102,26 @@ def test_compiled_blocks_give_the_same_rows_in_either_number_of_branches(words):
     found = json.loads(subprocess.run(command, check=True, capture_output=True, cwd=ROOT).stdout)
     assert max(found["differences"]) < 1e-5
     assert found["breaks"] == []
+
+
+def test_every_size_is_compiled_or_refused_and_none_goes_on_eagerly(monkeypatch):
+    def counted(graph, _):
+        sizes.append(graph)
+        return graph
+
+    compile_with, sizes = torch.compile, []
+    monkeypatch.setattr(
+        torch, "compile", lambda function, *, dynamic, options: compile_with(function, backend=counted, dynamic=dynamic)
+    )
+    monkeypatch.setattr(transformer, "MAX_COMPILED", 12)
+    for name in ("recompile_limit", "fail_on_recompile_limit_hit"):  # torch's, as they are now afterwards
+        monkeypatch.setattr(torch._dynamo.config, name, getattr(torch._dynamo.config, name))
+    double = transformer.compiled(lambda x: x + x)
+    for size in range(2, 14):
+        double(torch.ones(size))
+    assert len(sizes) == 12
+    with pytest.raises(RuntimeError, match="recompile limit exceeded"):
+        double(torch.ones(20))
 
 
 def test_names_on_the_command_line_are_those_of_the_model():

@@ -1,12 +1,17 @@
 """Real processes that talk by gloo: what they compute together is what one computes alone."""
 
+import multiprocessing
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -15,6 +20,8 @@ import torch
 from tests.processes import listeners_below
 from ursa_ray.errors import OptionError, ReplicaError
 from ursa_ray.model import Devices, Ursa, check_devices
+from ursa_ray.model.crew import Crew
+from ursa_ray.model.group import Group
 
 GRID = (3, 4, 5)
 CPU = torch.device("cpu")
@@ -156,9 +163,36 @@ def test_what_goes_wrong_on_a_device_is_told(random_checkpoint):
             ursa.crew.rows(beyond, torch.zeros(60, dtype=torch.int64), GRID)
 
 
-def test_a_device_that_cannot_load_the_model_is_named(random_checkpoint, monkeypatch, alone):
-    from ursa_ray.model.crew import Crew
+def test_a_device_that_hangs_is_given_up_and_named_also_where_its_pipe_is_full(random_checkpoint, monkeypatch):
+    with crew_of(random_checkpoint, "guidance") as (ursa, _):
+        (follower,) = ursa.crew._followers
+        with socket.socket(fileno=os.dup(follower.pipe.fileno())) as pipe:
+            pipe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # of the 266 KB of a released size a part fits
+        os.kill(follower.process.pid, signal.SIGSTOP)
+        monkeypatch.setattr("ursa_ray.model.group.TIMEOUT", timedelta(seconds=1))
+        monkeypatch.setattr("ursa_ray.model.crew.NEWS_WITHIN_S", 0.1)
+        rescue = Timer(20, os.kill, (follower.process.pid, signal.SIGKILL))
+        rescue.start()
+        with pytest.raises(ReplicaError, match=r"^device 2 of 2 did not answer: Timed out waiting 1000ms"):
+            ursa.crew.rows(torch.zeros(2, 8, dtype=torch.int64), torch.zeros(600, dtype=torch.int64), (6, 10, 10))
+        rescue.cancel()
+        wait_until_gone(follower.process.pid)
 
+
+def test_a_device_that_dies_before_it_meets_the_others_is_named(alone, monkeypatch):
+    def kill_and_join(cls, *arguments):
+        (follower,) = set(multiprocessing.active_children()) - before
+        os.kill(follower.pid, signal.SIGKILL)
+        return join(*arguments)
+
+    join, before = Group.join, set(multiprocessing.active_children())
+    monkeypatch.setattr(Group, "join", classmethod(kill_and_join))
+    monkeypatch.setattr("ursa_ray.model.group.MEET_WITHIN", timedelta(seconds=1))
+    with pytest.raises(ReplicaError, match=r"device 2 of 2 \(cpu\): its process ended with exit code -9"):
+        Crew(alone.transformer, alone.checkpoint, Devices(CPU, 2))
+
+
+def test_a_device_that_cannot_load_the_model_is_named(random_checkpoint, monkeypatch, alone):
     monkeypatch.setenv("PYTHONHOME", "/nowhere")  # no Python starts there
     with pytest.raises(ReplicaError, match=r"device 2 of 2 \(cpu\): its process ended with"):
         Crew(alone.transformer, alone.checkpoint, Devices(CPU, 2))
@@ -181,12 +215,21 @@ time.sleep(100)
 """
 
 
-def test_a_leader_that_is_killed_between_two_steps_leaves_no_device_and_no_folder(random_checkpoint, tmp_path):
+def blocks(pid, number):
+    (mask,) = re.findall(r"^SigBlk:\s+(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+def test_a_device_is_deaf_to_ctrl_c_and_ends_with_a_leader_that_is_killed_between_two_steps(
+    random_checkpoint, tmp_path
+):
     command = [sys.executable, "-c", IDLE, str(random_checkpoint)]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as leader:
         pid = int(leader.stdout.readline())
+        is_deaf = blocks(pid, signal.SIGINT)
         leader.kill()
+    assert is_deaf
     wait_until_gone(pid)
     assert list(tmp_path.glob("ursa-ray-crew-*")) == []
 

@@ -104,7 +104,7 @@ def _hashes(run: Run, plan: Plan, exact: Provenance | None) -> dict[str, str]:
     film, made = run.last_film, _made(run, plan)
     is_shown = film is not None and film.key == plan.sha256
     by_version = sorted({commit.version for commit in made if commit.version})
-    number_types = sorted({f"{commit.dtype}, {commit.num_threads} threads" for commit in made if commit.dtype})
+    number_types = sorted({_numbers(commit) for commit in made if commit.dtype})
     found = {
         "weights": plan.weights_sha256,
         "plan": plan.sha256,
@@ -115,6 +115,10 @@ def _hashes(run: Run, plan: Plan, exact: Provenance | None) -> dict[str, str]:
         **(exact.versions if exact is not None else {"ursa-ray": __version__}),
     }
     return {name: words for name, words in found.items() if words}
+
+
+def _numbers(commit: Commit) -> str:
+    return ", ".join(filter(None, [commit.dtype, f"{commit.num_threads} threads", commit.backends]))
 
 
 def _made(run: Run, plan: Plan) -> list[Commit]:

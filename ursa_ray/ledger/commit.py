@@ -32,6 +32,7 @@ SCHEMA = pa.schema(
         pa.field("node", pa.string()),
         pa.field("finished", pa.string()),
         pa.field("failed", pa.string()),
+        pa.field("backends", pa.string()),
     ]
 )
 
@@ -77,6 +78,7 @@ class Commit:
         replica, node: who made the segment.
         finished: when, in ISO 8601 and UTC, by the clock of who committed it.
         failed: the attempts before, of the same render: when, replica, node, kind, error.
+        backends: what else decided how the codes were rounded: kernels, and how several devices shared a step.
     """
 
     kind: Kind
@@ -97,6 +99,7 @@ class Commit:
     node: str | None = None
     finished: str | None = None
     failed: list[dict[str, str]] | None = None
+    backends: str | None = None
 
     @classmethod
     def of_codes(cls, key: str, codes: np.ndarray) -> Self:

@@ -7,7 +7,7 @@ other. As followers keep nothing between two steps, a generation may be given up
 
 import shutil
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -40,27 +40,26 @@ class Crew:
     def __init__(self, transformer: Transformer, checkpoint: Checkpoint, devices: Devices):
         self.devices = devices
         self._lost: list[str] = []
-        self._watches: list[Thread] = []
+        self._threads: list[Thread] = []  # the watch, and what sends the latest task
         folder = Path(mkdtemp(prefix="ursa-ray-crew-"))
         assert transformer.backends is not None
         how = transformer.lm_head.weight.dtype, transformer.backends, torch.get_num_threads()
         self._followers = [
             Follower.start(Orders(rank, devices, checkpoint, *how, folder)) for rank in range(1, devices.number)
         ]
-        self._end = weakref.finalize(self, _end, self._followers, self._watches, folder)
+        self._end = weakref.finalize(self, _end, self._followers, self._threads, folder)
         try:
             for follower in self._followers:
                 if (news := follower.news()) is not None:
                     raise ReplicaError(f"{news}.")
-            group = Group.join(folder, LEADER, devices.number, devices[LEADER])
+            group = self._meet(folder)
             if devices.first.type == "cpu":
                 shutil.rmtree(folder)  # so that nothing is left of it even if all are killed at once
         except BaseException:
             self.close()
             raise
         self._member = Member(transformer, group, devices.splits_guidance)
-        self._watches.append(Thread(target=_watch, args=(self._followers, group, self._lost), daemon=True))
-        self._watches[0].start()
+        self._threads.append(_begin(_watch, self._followers, group, self._lost))
 
     def rows(
         self,
@@ -72,15 +71,15 @@ class Crew:
         """Hidden rows of some tokens, or of all, as the transformer alone gives them.
 
         Raises:
-            ReplicaError: a follower is gone, and with it the crew.
+            ReplicaError: a follower is gone or does not answer, and with it the crew.
         """
         if not self._end.alive:
             raise ReplicaError("the devices of this model were let go. Load it again.")
         scored = torch.arange(len(codes)) if scored is None else scored
         task = Task(prompts.cpu().numpy(), codes.cpu().numpy(), grid, scored.cpu().numpy())
         with self._all_or_none():
-            for follower in self._followers:
-                follower.pipe.send(task)
+            # A pipe takes less at once than a task, and whoever hangs is given up where its rows are waited for.
+            self._threads[1:] = [_begin(follower.send, task) for follower in self._followers]
             rows = self._member.lead(task)
             if rows.is_cuda:
                 torch.cuda.synchronize(rows.device)  # an aborted group leaves numbers that nobody has sent
@@ -90,6 +89,15 @@ class Crew:
         """End the followers."""
         self._end()
 
+    def _meet(self, folder: Path) -> Group:
+        try:
+            return Group.join(folder, LEADER, self.devices.number, self.devices[LEADER])
+        except ReplicaError as error:
+            for follower in self._followers:
+                if follower.pipe.poll():  # all have said that they have loaded, so it is gone
+                    raise ReplicaError(f"{follower.news()}.") from error
+            raise
+
     @contextmanager
     def _all_or_none(self) -> Iterator[None]:
         """Let all go if one is lost, or if this one stops: the others wait within the task."""
@@ -98,12 +106,18 @@ class Crew:
             assert not self._lost, self._lost
         except BaseException as error:
             if isinstance(error, Exception):
-                self._watches[0].join(NEWS_WITHIN_S)
+                self._threads[0].join(NEWS_WITHIN_S)
             lost = [*self._lost]
             self.close()
             if lost:
                 raise ReplicaError(f"{lost[0]}.") from error
             raise
+
+
+def _begin(function: Callable[..., None], *arguments: object) -> Thread:
+    thread = Thread(target=function, args=arguments, daemon=True)
+    thread.start()
+    return thread
 
 
 def _watch(followers: Sequence[Follower], group: Group, lost: list[str]) -> None:
@@ -113,12 +127,12 @@ def _watch(followers: Sequence[Follower], group: Group, lost: list[str]) -> None
     group.abort()
 
 
-def _end(followers: Sequence[Follower], watches: Sequence[Thread], folder: Path) -> None:
+def _end(followers: Sequence[Follower], threads: Sequence[Thread], folder: Path) -> None:
     for follower in followers:
         follower.process.kill()
-    for watch in watches:
-        if watch is not current_thread():
-            watch.join()
+    for thread in threads:
+        if thread is not current_thread():
+            thread.join()
     for follower in followers:
         follower.process.join()
         follower.pipe.close()

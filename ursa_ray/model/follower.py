@@ -10,7 +10,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import SimpleQueue
@@ -56,6 +56,11 @@ class Follower:
             process.start()
         return cls(process, here)
 
+    def send(self, task: Task) -> None:
+        """Wait until it is taken, or the process has ended, which is news."""
+        with suppress(OSError):
+            self.pipe.send(task)
+
     def news(self) -> str | None:
         """Wait for it; what has become of the process, or None if it has loaded."""
         try:
@@ -69,6 +74,7 @@ class Follower:
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
     """A terminal tells all processes of Ctrl-C; what follows from it is for the leader to say."""
+    resource_tracker.ensure_running()  # else the first spawn starts it, which lets SIGINT through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited
     try:
         yield

@@ -4,7 +4,8 @@ The groups are torch's own objects, not its one default group of a process: a pr
 the other or at once, and end one that has lost a member without ending itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from ursa_ray.errors import ReplicaError
 
 LEADER = 0
 
@@ -25,6 +28,12 @@ MEET_WITHIN = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class Group:
+    """Members that have met.
+
+    Raises:
+        ReplicaError: of all that it does, one of them did not answer in time, or is gone.
+    """
+
     rank: int
     size: int
     backend: Any
@@ -44,7 +53,8 @@ class Group:
         # Else it listens at the address of the host's name, for everybody.
         options._devices = [gloo.create_device(hostname="127.0.0.1")]
         options._timeout = MEET_WITHIN
-        backend = gloo(store, rank, size, options)
+        with _answering(f"another of {size} devices"):
+            backend = gloo(store, rank, size, options)
         backend.set_timeout(TIMEOUT)
         group = cls(rank, size, backend)
         group.gather(torch.zeros(1))  # until all have met
@@ -54,20 +64,35 @@ class Group:
         """What all members have, by rank; of one shape."""
         x = x.contiguous()
         parts = [torch.empty_like(x) for _ in range(self.size)]
-        self.backend.allgather([parts], [x]).wait()
+        with _answering(f"another of {self.size} devices"):
+            self.backend.allgather([parts], [x]).wait()
         return parts
 
     def tell(self, rank: int, x: Tensor) -> None:
         if x.numel():
-            self.backend.send([x.contiguous()], rank, 0).wait(TIMEOUT)
+            x = x.contiguous()
+            with _answering(self._name(rank)):
+                self.backend.send([x], rank, 0).wait(TIMEOUT)
 
     def hear(self, rank: int, like: Tensor, shape: Sequence[int]) -> Tensor:
         """What another tells this one: of this shape, else like `like`."""
         x = like.new_empty(shape)
         if x.numel():
-            self.backend.recv([x], rank, 0).wait(TIMEOUT)
+            with _answering(self._name(rank)):
+                self.backend.recv([x], rank, 0).wait(TIMEOUT)
         return x
 
     def abort(self) -> None:
         """End what waits for a member that is gone."""
         self.backend.abort()
+
+    def _name(self, rank: int) -> str:
+        return f"device {rank + 1} of {self.size}"
+
+
+@contextmanager
+def _answering(whom: str) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # torch's, begins with the place in its own source
+        raise ReplicaError(f"{whom} did not answer: {str(error).rpartition('] ')[2]}.") from error

@@ -122,8 +122,18 @@ class Block(nn.Module):
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
+# Two for every size of a film, one for each number of branches. Beyond it nothing goes on uncompiled, as torch would
+# after 8: a replica would round otherwise than its like, depending on what it made before.
+MAX_COMPILED = 128
+
+
 def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """For sizes as they come, so anew for other ones."""
+    """For sizes as they come, so anew for other ones.
+
+    Raises:
+        RuntimeError: when called for more than `MAX_COMPILED` sizes.
+    """
+    torch._dynamo.config.recompile_limit, torch._dynamo.config.fail_on_recompile_limit_hit = MAX_COMPILED, True
     # Else kernels are chosen by timing them, and two replicas on one kind of device may round differently.
     options: dict[str, Any] | None = (
         {"deterministic": True} if "deterministic" in torch._inductor.list_options() else None
