@@ -1,6 +1,7 @@
 """Samples in one process: which files there are, what is in them, and what a second call does."""
 
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from ursa_ray.errors import RenderError
 from ursa_ray.executor import Failed, InProcessExecutor
+from ursa_ray.explain import explain
 from ursa_ray.files import file_sha256
 from ursa_ray.fsck import examine
 from ursa_ray.ledger import Run, open_store
@@ -74,11 +76,21 @@ def test_the_same_sample_is_made_once_and_written_to_all_of_its_places(make, tmp
     assert made.hashes[0] == made.hashes[1]
 
 
-def test_a_sample_is_the_same_alone_and_among_others(make, tmp_path):
-    alone = make([SQUARE], IMAGES, out=tmp_path / "alone")
-    among = make([CIRCLE, SQUARE], IMAGES, out=tmp_path / "among")
-    assert among.hashes[1] == alone.hashes[0]
-    assert (among.generated_segments, among.reused_segments) == (1, 1)
+@pytest.mark.parametrize("settings", [IMAGES, VIDEOS], ids=["image", "video"])
+def test_a_sample_is_the_same_alone_and_among_others(make, tmp_path, settings):
+    alone = make([SQUARE], settings, out=tmp_path / "alone")
+    shutil.rmtree(tmp_path / "run")
+    among = make([CIRCLE, SQUARE], settings, out=tmp_path / "among")
+    assert Path(among.files[1]).read_bytes() == Path(alone.files[0]).read_bytes()
+
+
+def test_a_video_says_what_is_behind_each_of_its_own_instants(make):
+    _, second = make([CIRCLE, SQUARE], Settings("video", steps=2, extend=1)).files
+    # 17 frames, then 12 that go on from the last 5 of them.
+    at_first, at_last = explain(f"{second}@#0").instant, explain(f"{second}@#28").instant
+    assert (at_first.segment_frame, at_first.segment.film, at_first.segment.index) == (0, (0, 17), 0)
+    assert (at_last.segment_frame, at_last.segment.film, at_last.segment.index) == (16, (17, 29), 1)
+    assert "purple square" in at_first.segment.prompt
 
 
 def test_a_second_call_makes_nothing_and_writes_nothing(make):
