@@ -7,6 +7,7 @@ import subprocess
 import zlib
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from ursa_ray.explain import explain, opened
 from ursa_ray.ledger import Run
 from ursa_ray.media import ffmpeg, read_mezzanine, write_film
 from ursa_ray.media.tags import copy_with_tags
+from ursa_ray.plan import ClipCondition, ImageCondition
 from ursa_ray.prepare import prepare
 from ursa_ray.provenance import Encoded, Provenance, read_provenance
 from ursa_ray.render import render
@@ -202,14 +204,87 @@ def commented(tmp_path):
     return make
 
 
+def packed(content):
+    return base64.b64encode(zlib.compress(content)).decode()
+
+
+def with_last(provenance, **changes):
+    """What somebody could write who also computes the hashes anew."""
+    plan = provenance.plan
+    *others, shot = plan.shots
+    *before, last = shot.segments
+    changed = replace(last, **changes).with_key(plan.weights_sha256)
+    return replace(provenance, plan=replace(plan, shots=(*others, replace(shot, segments=(*before, changed)))))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_frames": "many"},
+        {"num_frames": 10**400},
+        {"num_frames": 3},
+        {"seed": -1},
+        {"seed": True},
+        {"prompt": ["a bear"]},
+        {"guidance": float("nan")},
+        {"flow_shift": "\x1b[2J"},
+        {"shot": "\x1b[2J"},
+        {"film": (31, 10**12), "shown": (0, 10**12 - 31), "num_frames": 10**12},
+        {"film": (30, 38)},
+        {"film": (38, 31)},
+        {"film": (31,)},
+        {"shown": (-7, 0)},
+        {"shown": [[], []]},
+        {"condition": ClipCondition("f" * 64, Path(), 5, "1e999999999")},
+        {"condition": ClipCondition("f" * 64, Path(), "5", Fraction(12))},
+        {"condition": ImageCondition(["f"], Path())},
+    ],
+    ids=str,
+)
+def test_values_that_no_segment_can_have_are_refused_though_their_hash_is_right(rendered, commented, changes):
+    found = read_provenance(rendered / "film.mp4")
+    assert read_provenance(commented(with_last(found, prompt="another").to_comment())).plan != found.plan
+    film = commented(with_last(found, **changes).to_comment())
+    with pytest.raises(OptionError, match="is damaged or was changed") as refused:
+        read_provenance(film)
+    assert str(refused.value).isprintable() and len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fps": "0"},
+        {"fps": "1/0"},
+        {"fps": "1e999999999"},
+        {"fps": 12},
+        {"fps": "\x1b[2J"},
+        {"num_frames": 10**12},
+        {"num_frames": 39},
+        {"num_frames": "38"},
+        {"width": None},
+        {"retime": "backwards"},
+        {"retime": "nearest", "fps": "24"},
+        {"\x1b[2J": 1},
+        {"codec": 7},
+    ],
+    ids=str,
+)
+def test_a_file_that_cannot_be_of_its_plan_is_refused(rendered, commented, changes):
+    about = json.loads(read_provenance(rendered / "film.mp4").to_comment())
+    film = commented(json.dumps(about | {"file": about["file"] | changes}))
+    with pytest.raises(OptionError, match="is damaged or was changed") as refused:
+        read_provenance(film)
+    assert str(refused.value).isprintable() and len(str(refused.value)) < 500
+
+
 def test_a_comment_that_was_changed_is_refused(rendered, commented):
     found = read_provenance(rendered / "film.mp4")
     about = json.loads(found.to_comment())
     columns = json.loads(zlib.decompress(base64.b64decode(about["segments"])))
     columns["seed"][1] += 1
-    changed = base64.b64encode(zlib.compress(json.dumps(columns).encode())).decode()
-    bomb = base64.b64encode(zlib.compress(bytes(100_000_000))).decode()
-    for segments in (changed, about["segments"][:-9], "", "!", 7, bomb):
+    changed = packed(json.dumps(columns).encode())
+    bomb, deep = packed(bytes(100_000_000)), packed(b"[" * 200_000)
+    for segments in (changed, about["segments"][:-9], "", "!", 7, bomb, deep):
         film = commented(json.dumps(about | {"segments": segments}))
         with pytest.raises(OptionError, match="is damaged or was changed"):
             read_provenance(film)
@@ -237,7 +312,7 @@ def test_two_thousand_segments_fit_into_a_comment_and_come_back(tmp_path, commen
     )
     plan = prepare(write(tmp_path, f"version: 1\nmodel: tiny\nshots:\n{shots}\n")).plan
     assert plan.num_segments == 2000
-    starts = tuple(max(0, segment.film[0] - number % 5) for number, segment in enumerate(plan.segments))
+    starts = tuple(each.film[0] - min(each.shown[0], number % 5) for number, each in enumerate(plan.segments))
     encoded = Encoded("h264", 64, 48, plan.fps, plan.num_frames)
     made = Provenance(plan, starts, encoded, {"ursa-ray": "1"})
     film = commented(made.to_comment())
@@ -253,5 +328,5 @@ def test_a_picture_is_named_by_its_hash_and_no_path_is_in_the_film(tmp_path, run
     film = render_to(tmp_path / "run", plan) / "film.mp4"
     sha256 = plan.segments[0].condition.sha256
     assert said(run_command, f"{film}@#1")["instant"]["conditioned_on"] == f"an image, sha256 {sha256}"
-    packed = json.loads(read_provenance(film).to_comment())["segments"]
-    assert b"title.png" not in zlib.decompress(base64.b64decode(packed))
+    columns = json.loads(read_provenance(film).to_comment())["segments"]
+    assert b"title.png" not in zlib.decompress(base64.b64decode(columns))

@@ -71,11 +71,9 @@ def measure_film(name: str, path: Path, provenance: Provenance | None, watch: Wa
         frames = measure_frames(watch(decode_frames(path), num_frames))
     except MediaError as error:
         raise OptionError(f"{name}: is no whole video ({error}). Give a film, or a run.") from None
+    if len(frames) != num_frames:
+        raise OptionError(f"{name}: has {len(frames)} frames, not the {num_frames} that it says. Give another copy.")
     parts = [Part("film", 0, len(frames))] if provenance is None else parts_of(provenance)
-    if parts[-1].stop != len(frames):
-        raise OptionError(
-            f"{name}: has {len(frames)} frames, not the {parts[-1].stop} that it says. Give another copy."
-        )
     frames = with_drift(frames, parts, fps)
     segments = measure_parts(frames, parts)
     return Measured(name, frames, segments, film_figures(frames, segments), tuple(parts))
