@@ -4,6 +4,8 @@ A film says so itself (`provenance`). Its run, which is the folder that it lies 
 knows where and when each segment was made.
 """
 
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,7 +67,7 @@ def explain(asked: str) -> Explained:
 
 def split_instant(asked: str) -> tuple[str, str | None]:
     """The name of a film or a run and a time; a name may have an @ of its own."""
-    if "@" not in asked or Path(asked).exists():
+    if "@" not in asked or os.path.exists(asked):  # of a `Path` that is too long for a name it would be an error
         return asked, None
     name, _, time = asked.rpartition("@")
     return name, time
@@ -126,10 +128,9 @@ def _instant(name: str, time: str, provenance: Provenance, run: Run | None) -> I
 
 def _frame(name: str, time: str, file: Encoded) -> int:
     try:
-        index = int(time[1:]) if time.startswith("#") else int(parse_instant(time) * file.fps)
+        index = _number(time[1:]) if time.startswith("#") else int(parse_instant(time) * file.fps)
     except ValueError as error:
-        words = "expected a frame such as #150" if time.startswith("#") else error
-        raise OptionError(f"{name}@{time}: is no instant: {words}.") from None
+        raise OptionError(f"{name}@{time[:40]}: is no instant: {error}.") from None
     if not 0 <= index < file.num_frames:
         raise OptionError(
             f"{name}@{time}: is not in the film, which has {file.num_frames} frames in "
@@ -137,6 +138,12 @@ def _frame(name: str, time: str, file: Encoded) -> int:
             f"#{file.num_frames - 1}."
         )
     return index
+
+
+def _number(digits: str) -> int:
+    if re.fullmatch(r"-?[0-9]{1,18}", digits) is None:
+        raise ValueError("expected a frame such as #150")
+    return int(digits)
 
 
 def seconds_text(seconds: Fraction) -> str:

@@ -1,6 +1,6 @@
 """What is behind a film or an instant of it, in few words, for people and for machines."""
 
-import json
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -67,9 +67,9 @@ def explained_text(explained: Explained) -> str:
     provenance, plan, file = explained.provenance, explained.provenance.plan, explained.provenance.file
     lasts = seconds_text(Fraction(file.num_frames) / file.fps)
     lines = [
-        f"{printable(plan.title) or 'untitled'}: {file.num_frames} frames, {lasts}, {file.width}x{file.height}, "
+        f"{plan.title or 'untitled'}: {file.num_frames} frames, {lasts}, {file.width}x{file.height}, "
         f"{file.fps} frames a second, {file.codec}",
-        f"model: {printable(plan.model)}, weights {plan.weights_sha256}",
+        f"model: {plan.model}, weights {plan.weights_sha256}",
         f"plan: {plan.sha256}",
     ]
     if provenance.versions:
@@ -80,15 +80,14 @@ def explained_text(explained: Explained) -> str:
         lines += _shot_lines(plan)
     else:
         lines += _instant_lines(explained.instant, provenance)
-    return "\n".join(lines)
+    return printable(lines)
 
 
 def _shot_lines(plan: Plan) -> list[str]:
     lines, start = [], 0
     for shot in plan.shots:
         span = f"{seconds_text(start / plan.fps)} to {seconds_text((start + shot.num_frames) / plan.fps)}"
-        words = printable(shot.segments[0].prompt)
-        lines.append(f"{printable(shot.id)}: {span}, {len(shot.segments)} segments, {words}")
+        lines.append(f"{shot.id}: {span}, {len(shot.segments)} segments, {shot.segments[0].prompt}")
         start += shot.num_frames
     return [*lines, "Add @TIME for what is behind an instant: FILM@12.5s or FILM@#150."]
 
@@ -111,13 +110,13 @@ def _instant_lines(instant: Instant, provenance: Provenance) -> list[str]:
     film = "" if instant.film_frame == instant.frame else f", frame {instant.film_frame} of the film as planned"
     lines = [
         f"at {seconds_text(instant.frame / provenance.file.fps)}: frame {instant.frame}{film}",
-        f"segment: {printable(segment.name)}, frame {instant.segment_frame} of {segment.num_frames}"
+        f"segment: {segment.name}, frame {instant.segment_frame} of {segment.num_frames}"
         + (f", take {segment.take + 1}" if segment.take else ""),
-        f"prompt: {printable(segment.prompt)}",
-        f"negative prompt: {printable(segment.negative_prompt) or 'none'}",
+        f"prompt: {segment.prompt}",
+        f"negative prompt: {segment.negative_prompt or 'none'}",
         f"seed: {segment.seed}",
         "settings: " + ", ".join(f"{name} {getattr(segment, name)}" for name in SETTINGS),
-        f"conditioned on: {printable(condition_text(segment.condition, provenance.plan) or 'nothing')}",
+        f"conditioned on: {condition_text(segment.condition, provenance.plan) or 'nothing'}",
         f"key: {segment.key}",
     ]
     if instant.commit is not None:
@@ -132,7 +131,7 @@ def made_text(instant: Instant) -> str:
     took = None if commit.seconds is None else f"{commit.seconds:.1f} s"
     with_version = None if commit.version is None else f"ursa-ray {commit.version}"
     when = None if commit.finished is None else f"finished {commit.finished}"
-    return "made: " + printable(", ".join(filter(None, [*where, took, with_version, when])))
+    return "made: " + ", ".join(filter(None, [*where, took, with_version, when]))
 
 
 def condition_text(condition: Condition | None, plan: Plan) -> str | None:
@@ -148,6 +147,10 @@ def condition_text(condition: Condition | None, plan: Plan) -> str | None:
             return f"the last {condition.num_frames} frames of a clip at {condition.fps}, sha256 {condition.sha256}"
 
 
-def printable(text: str) -> str:
-    """As it is, or in JSON if a terminal could take something of it for an order: films come from strangers."""
-    return text if text.isprintable() else json.dumps(text)
+def printable(lines: Iterable[str]) -> str:
+    """One text of lines, with escapes for all that a terminal could take for an order: films come from strangers."""
+    return "\n".join("".join(char if char.isprintable() else _escaped(char) for char in line) for line in lines)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from ursa_ray.errors import MediaError, OptionError
 from ursa_ray.explain import of_run, planned
+from ursa_ray.explained import printable
 from ursa_ray.files import published
 from ursa_ray.ledger import FILM, Run
 from ursa_ray.measures import Part, film_figures, measure_frames, measure_parts, plot_frames, with_drift
@@ -105,7 +106,7 @@ def measured_text(measured: Measured) -> str:
             f"worst seam: {measured.figures['worst_seam_jump']:.2f} at {measured.figures['worst_seam']}; "
             "1 is a join that does not show"
         )
-    return "\n".join(lines)
+    return printable(lines)
 
 
 def measured_summary(measured: Measured) -> dict[str, Any]:

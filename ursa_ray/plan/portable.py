@@ -29,14 +29,13 @@ COMMON = ("title", "model", "weights_sha256", "width", "height", "crf", "cut")
 COLUMNS = tuple(field.name for field in fields(Segment) if field.name not in ("key", "condition"))
 
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
 Span = Annotated[list[Whole], Field(min_length=2, max_length=2)]
 RATE = re.compile(r"[1-9][0-9]{0,19}(/[1-9][0-9]{0,19})?")  # no exponent, which could be of GB
 Rate = Annotated[str, Field(pattern=f"^{RATE.pattern}$")]
 ShotId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
-_STRICT = ConfigDict(strict=True)
-_KINDS = {int: Whole, float: Number, float | None: Number | None, tuple[int, int]: Span}
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+_KINDS = {int: Whole, tuple[int, int]: Span}
 
 
 def _kind(name: str, hint: Any) -> Any:
@@ -44,9 +43,7 @@ def _kind(name: str, hint: Any) -> Any:
 
 
 _SEGMENT, _PLAN = get_type_hints(Segment), get_type_hints(Plan)
-_COLUMNS: dict[str, Any] = {
-    name: (Annotated[list[_kind(name, _SEGMENT[name])], FailFast()], ...) for name in COLUMNS
-}
+_COLUMNS: dict[str, Any] = {name: (Annotated[list[_kind(name, _SEGMENT[name])], FailFast()], ...) for name in COLUMNS}
 _COMMON: dict[str, Any] = {name: (_kind(name, _PLAN[name]), ...) for name in COMMON}
 Columns = create_model("Columns", __config__=_STRICT, **_COLUMNS)
 About = create_model("About", __config__=_STRICT, fps=(Rate, ...), plan_sha256=(str, ...), **_COMMON)
