@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from ursa_ray.errors import LedgerError, OptionError
-from ursa_ray.ledger import FILM, Commit, Run
+from ursa_ray.ledger import SAMPLES, Commit, Run
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.provenance import Encoded, Provenance, read_provenance
 from ursa_ray.storyboard.durations import parse_instant
@@ -51,6 +51,11 @@ class Explained:
     is_exact: bool
     instant: Instant | None
 
+    @property
+    def is_sampling(self) -> bool:
+        """Whether it is of single results, which are no film together."""
+        return self.run is not None and self.run.is_sampling and not self.is_exact
+
 
 def explain(asked: str) -> Explained:
     """Explain `FILM`, `FILM@TIME`, `RUN` or `RUN@TIME`; a time is `12.5s`, or `#150` for a frame.
@@ -61,8 +66,11 @@ def explain(asked: str) -> Explained:
     """
     name, time = split_instant(asked)
     with opened(name) as (provenance, run, is_exact):
-        instant = None if time is None else _instant(name, time, provenance, run)
-        return Explained(name, provenance, run, is_exact, instant)
+        if time is None:
+            return Explained(name, provenance, run, is_exact, None)
+        if run is not None and not is_exact:
+            require_film(run)
+        return Explained(name, provenance, run, is_exact, _instant(name, time, provenance, run))
 
 
 def split_instant(asked: str) -> tuple[str, str | None]:
@@ -83,21 +91,39 @@ def opened(name: str) -> Iterator[tuple[Provenance, Run | None, bool]]:
         return
     if not name.startswith("s3://") and not path.is_dir():
         raise OptionError(f"{name}: there is no such file or folder. Give a film, or the run that it is of.")
-    run = Run.open(name)
+    run, plan = planned_run(name)
+    with run.film_of(plan) as film:
+        said = None if film is None else said_by(film, plan)
+    yield said or planned(plan), run, said is not None
+
+
+def planned_run(url: str) -> tuple[Run, Plan]:
+    """A run and its plan.
+
+    Raises:
+        OptionError: it is no run, or has no plan.
+        LedgerError: it is damaged.
+    """
+    run = Run.open(url)
     plan = run.plan()
     if plan is None:
-        raise OptionError(f"{name}: nothing is planned here yet. Render a storyboard first.")
-    provenance = of_run(run, plan)
-    yield provenance or planned(plan), run, provenance is not None
+        raise OptionError(f"{run.url}: nothing is planned here yet. Render a storyboard first.")
+    return run, plan
 
 
-def of_run(run: Run, plan: Plan) -> Provenance | None:
-    """What the film of a run says, if it is of this plan and says anything."""
-    if run.last_film is None or run.last_film.key != plan.sha256 or not run.store.exists(FILM):
-        return None
+def require_film(run: Run) -> None:
+    """Refuse a run that will never have a film."""
+    if run.is_sampling:
+        raise OptionError(
+            f"{run.url}: is of single images or videos, which lie in {SAMPLES}/ or where --out said; of all of them "
+            f"there is no film. What each is made of says: ursa-ray explain {run.url}"
+        )
+
+
+def said_by(film: Path, plan: Plan) -> Provenance | None:
+    """What the film of a plan says, if it says anything and that it is of this plan."""
     try:
-        with run.store.reading(FILM) as path:
-            found = read_provenance(path)
+        found = read_provenance(film)
     except OptionError:
         return None
     return found if found.plan.sha256 == plan.sha256 else None

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from ursa_ray.explain import Explained, Instant, seconds_text
-from ursa_ray.plan import ClipCondition, Condition, ImageCondition, ParentCondition, Plan, Segment
+from ursa_ray.plan import ClipCondition, Condition, ImageCondition, ParentCondition, Plan, PlannedShot, Segment
 from ursa_ray.provenance import Provenance
 
 # Of a segment, beside prompt and seed; by their names in `Segment`.
@@ -40,11 +40,17 @@ def explained_summary(explained: Explained) -> dict[str, Any]:
         "retime": file.retime,
         "run": None if explained.run is None else explained.run.url,
         "is_exact": explained.is_exact,
-        "segments": [segment_summary(segment, plan) for segment in plan.segments]
+        "segments": [segment_summary(segment, film) for film in _films(explained) for segment in film.segments]
         if explained.instant is None
         else None,
         "instant": None if explained.instant is None else _instant_summary(explained.instant, provenance),
     }
+
+
+def _films(explained: Explained) -> list[Plan]:
+    """Of single results each is a film of its own."""
+    plan = explained.provenance.plan
+    return [plan.of(shot) for shot in plan.shots] if explained.is_sampling else [plan]
 
 
 def segment_summary(segment: Segment, plan: Plan) -> dict[str, Any]:
@@ -66,14 +72,18 @@ def segment_summary(segment: Segment, plan: Plan) -> dict[str, Any]:
 def explained_text(explained: Explained) -> str:
     provenance, plan, file = explained.provenance, explained.provenance.plan, explained.provenance.file
     lasts = seconds_text(Fraction(file.num_frames) / file.fps)
+    form = f"{file.width}x{file.height}, {file.fps} frames a second, {file.codec}"
     lines = [
-        f"{plan.title or 'untitled'}: {file.num_frames} frames, {lasts}, {file.width}x{file.height}, "
-        f"{file.fps} frames a second, {file.codec}",
+        f"{len(plan.shots)} single results, {file.width}x{file.height}"
+        if explained.is_sampling
+        else f"{plan.title or 'untitled'}: {file.num_frames} frames, {lasts}, {form}",
         f"model: {plan.model}, weights {plan.weights_sha256}",
         f"plan: {plan.sha256}",
     ]
     if provenance.versions:
         lines.append("made with: " + ", ".join(f"{name} {words}" for name, words in provenance.versions.items()))
+    if explained.is_sampling:
+        return printable([*lines, *(f"{shot.id}: {_shot_words(shot)}" for shot in plan.shots)])
     if not explained.is_exact:
         lines.append("not joined yet, or by an older ursa-ray: a segment may begin a few frames earlier than is said")
     if explained.instant is None:
@@ -87,9 +97,13 @@ def _shot_lines(plan: Plan) -> list[str]:
     lines, start = [], 0
     for shot in plan.shots:
         span = f"{seconds_text(start / plan.fps)} to {seconds_text((start + shot.num_frames) / plan.fps)}"
-        lines.append(f"{shot.id}: {span}, {len(shot.segments)} segments, {shot.segments[0].prompt}")
+        lines.append(f"{shot.id}: {span}, {_shot_words(shot)}")
         start += shot.num_frames
     return [*lines, "Add @TIME for what is behind an instant: FILM@12.5s or FILM@#150."]
+
+
+def _shot_words(shot: PlannedShot) -> str:
+    return f"{len(shot.segments)} segments, {shot.segments[0].prompt}"
 
 
 def _instant_summary(instant: Instant, provenance: Provenance) -> dict[str, Any]:

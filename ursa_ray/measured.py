@@ -13,10 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ursa_ray.errors import MediaError, OptionError
-from ursa_ray.explain import of_run, planned
+from ursa_ray.explain import planned, planned_run, require_film, said_by
 from ursa_ray.explained import printable
 from ursa_ray.files import published
-from ursa_ray.ledger import FILM, Run
 from ursa_ray.measures import Part, film_figures, measure_frames, measure_parts, plot_frames, with_drift
 from ursa_ray.media import probe
 from ursa_ray.media.frames import decode_frames
@@ -58,7 +57,7 @@ def measure(name: str, watch: Watch = lambda frames, num_frames: frames) -> Meas
     """Measure a film, any video that `media` reads, or the film of a finished run.
 
     Raises:
-        OptionError: it is neither, or the run's film is not joined yet.
+        OptionError: it is neither, or the run's film is not joined yet, or never will be.
         LedgerError: the run is damaged.
     """
     with _film(name) as (path, provenance):
@@ -135,12 +134,12 @@ def _film(name: str) -> Iterator[tuple[Path, Provenance | None]]:
             raise OptionError(f"{name}: there is no such file or folder. Give a film, or a run.")
         yield path, _said(path)
         return
-    run = Run.open(name)
-    plan = run.plan()
-    if plan is None or run.last_film is None or run.last_film.key != plan.sha256 or not run.store.exists(FILM):
-        raise OptionError(f"{name}: its film is not joined yet. Render on, then measure.")
-    with run.store.reading(FILM) as film:
-        yield film, of_run(run, plan) or planned(plan)
+    run, plan = planned_run(name)
+    require_film(run)
+    with run.film_of(plan) as film:
+        if film is None:
+            raise OptionError(f"{name}: its film is not joined yet. Render on, then measure.")
+        yield film, said_by(film, plan) or planned(plan)
 
 
 def _said(path: Path) -> Provenance | None:

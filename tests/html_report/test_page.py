@@ -181,6 +181,12 @@ def test_film_and_measures_can_be_left_out(report, rendered, tmp_path):
     assert "seam jump" not in page.rows[0]
 
 
+def test_a_run_is_called_by_its_name_also_from_within(report, rendered, tmp_path, monkeypatch):
+    shutil.copytree(rendered, tmp_path / "bears")
+    monkeypatch.chdir(tmp_path / "bears")
+    assert report(".", "--no-film", "--no-measures")[1]["path"] == str(tmp_path / "bears.html")
+
+
 def test_what_is_damaged_is_not_shown(run_command, rendered, tmp_path):
     for name in ("film.mp4", "contact-sheet.png", "assets/*"):
         run = shutil.copytree(rendered, tmp_path / name.replace("*", "x"))

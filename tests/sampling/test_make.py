@@ -1,6 +1,7 @@
 """Samples in one process: which files there are, what is in them, and what a second call does."""
 
 import itertools
+import json
 import shutil
 from pathlib import Path
 
@@ -91,6 +92,28 @@ def test_a_video_says_what_is_behind_each_of_its_own_instants(make):
     assert (at_first.segment_frame, at_first.segment.film, at_first.segment.index) == (0, (0, 17), 0)
     assert (at_last.segment_frame, at_last.segment.film, at_last.segment.index) == (16, (17, 29), 1)
     assert "purple square" in at_first.segment.prompt
+
+
+def test_a_run_of_single_results_has_no_film_to_ask_for(make, run_command, tmp_path):
+    make([CIRCLE, SQUARE], VIDEOS)
+    run = tmp_path / "run"
+    for command in (["measure", run], ["report", run], ["explain", f"{run}@1s"]):
+        code, out, err = run_command(*command)
+        assert (code, out) == (2, "")
+        assert f"{run}: is of single images or videos, which lie in samples/" in err
+    assert not run.with_suffix(".html").exists()
+
+
+def test_a_run_of_single_results_says_what_each_is_made_of(make, run_command, tmp_path):
+    make([CIRCLE, SQUARE], VIDEOS)
+    code, out, _ = run_command("explain", tmp_path / "run", "--json")
+    assert code == 0
+    first, *_, circle, square, said = out.splitlines()
+    assert first == "2 single results, 64x48"
+    assert circle.startswith("a-red-circle") and "1 segments, motion=" in circle
+    assert square.startswith("a-purple-square") and square.endswith(SQUARE.prompt)
+    assert "joined" not in out and "@TIME" not in out
+    assert [segment["film_frames"] for segment in json.loads(said)["segments"]] == [[0, 17], [0, 17]]
 
 
 def test_a_second_call_makes_nothing_and_writes_nothing(make):
