@@ -4,9 +4,11 @@ import json
 import re
 import shutil
 from base64 import b64decode
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 
 from tests.html_report.parsing import Page
@@ -14,7 +16,7 @@ from tests.storyboards import TWO_CHAINS, write
 from tests.test_render import Unlucky, plan_of, render_into
 from ursa_ray.errors import RenderError
 from ursa_ray.html_report import page as page_module
-from ursa_ray.ledger import Run
+from ursa_ray.ledger import Commit, Run
 from ursa_ray.prepare import prepare
 from ursa_ray.render import render
 from ursa_ray.work import WorkerOptions
@@ -133,6 +135,7 @@ def test_its_commands_make_the_very_film_again(report, run_command, tmp_path, mo
     Path("storyboard.yaml").write_text(page.texts["storyboard"])
     install, *commands = page.texts["commands"].splitlines()
     assert install.startswith('pip install "ursa-ray==')
+    assert all("--run again --device cpu --dtype float32 --threads 1" in command for command in commands)
     assert [command.split("--threads 1")[1] for command in commands] == [
         "",
         " --retake dawn:0 --retake dawn:1",
@@ -141,6 +144,18 @@ def test_its_commands_make_the_very_film_again(report, run_command, tmp_path, mo
     for command in commands:
         assert run_command(*command.split()[1:])[0] == 0
     assert Path("again/film.mp4").read_bytes() == (tmp_path / "run" / "film.mp4").read_bytes()
+
+
+def test_its_commands_compute_and_fetch_what_the_run_had(report, rendered, tmp_path):
+    plan = replace(Run.open(rendered).plan(), model="BAAI/URSA-1.7B-FSQ320@v1.0")
+    run = Run.create(tmp_path / "run")
+    run.begin(plan)
+    segment = Commit.of_codes(plan.segments[0].key, np.zeros((5, 6, 8), np.uint16))
+    run.commit(replace(segment, device="NVIDIA H100", dtype="torch.bfloat16", seconds=1.0, version="0.1"))
+    page, _ = report(tmp_path / "run")
+    _, fetch, render = page.texts["commands"].splitlines()
+    assert fetch == "hf download BAAI/URSA-1.7B-FSQ320 --revision v1.0"
+    assert render.endswith("--run again --device cuda --dtype bfloat16")
 
 
 def test_a_run_that_is_not_finished_says_so_and_what_failed(report, tmp_path):
