@@ -1,5 +1,6 @@
 """A film or a run measured: its frames, its segments, and a few figures; as text, a plot and Parquet."""
 
+import os
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from ursa_ray.explained import printable
 from ursa_ray.files import published
 from ursa_ray.measures import Part, film_figures, measure_frames, measure_parts, plot_frames, with_drift
 from ursa_ray.media import probe
+from ursa_ray.media.ffmpeg import FORMATS
 from ursa_ray.media.frames import decode_frames
 from ursa_ray.provenance import Provenance, read_provenance
 
@@ -70,7 +72,7 @@ def measure_film(name: str, path: Path, provenance: Provenance | None, watch: Wa
         fps, num_frames = _length(path, provenance)
         frames = measure_frames(watch(decode_frames(path), num_frames))
     except MediaError as error:
-        raise OptionError(f"{name}: is no whole video ({error}). Give a film, or a run.") from None
+        raise OptionError(f"{name}: is no whole {FORMATS} video ({error}). Give a film, or a run.") from None
     if len(frames) != num_frames:
         raise OptionError(f"{name}: has {len(frames)} frames, not the {num_frames} that it says. Give another copy.")
     parts = [Part("film", 0, len(frames))] if provenance is None else parts_of(provenance)
@@ -110,6 +112,13 @@ def measured_text(measured: Measured) -> str:
 
 def measured_summary(measured: Measured) -> dict[str, Any]:
     return {"film": measured.name, **measured.figures, "segments": measured.segments.to_pylist()}
+
+
+def require_folder(folder: Path) -> None:
+    """Refuse where no folder is or can be made, before a film is measured for nothing; nothing is written."""
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise OptionError(f"{folder}: {there} is no folder that can be written. Give another --out.")
 
 
 def write_measures(measured: Measured, folder: Path) -> list[Path]:
