@@ -7,6 +7,7 @@ import subprocess
 import zlib
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from ursa_ray.explain import explain, opened
 from ursa_ray.ledger import Run
 from ursa_ray.media import ffmpeg, read_mezzanine, write_film
 from ursa_ray.media.tags import copy_with_tags
+from ursa_ray.plan import ClipCondition, ImageCondition
 from ursa_ray.prepare import prepare
 from ursa_ray.provenance import Encoded, Provenance, read_provenance
 from ursa_ray.render import render
@@ -164,14 +166,16 @@ def test_a_name_with_an_at_sign_is_a_name(run_command, rendered, tmp_path):
         ("noon", "expected a time such as 12.5s"),
         ("", "expected a time such as 12.5s"),
         ("#x", "expected a frame such as #150"),
+        ("#" + "9" * 200, "expected a frame such as #150"),
+        ("#" + "9" * 5000, "expected a frame such as #150"),
         ("2", "expected a time such as 12.5s"),
     ],
 )
 def test_an_instant_that_is_not_there_is_one_message_with_what_is(run_command, rendered, time, words):
     code, out, err = run_command("explain", f"{rendered / 'film.mp4'}@{time}")
     assert (code, out) == (2, "")
-    assert f"film.mp4@{time}: " in err and words in err
-    assert len(err.splitlines()) == 1
+    assert f"film.mp4@{time[:40]}: " in err and words in err
+    assert len(err.splitlines()) == 1 and len(err) < 400
 
 
 def test_what_is_no_film_of_ursa_ray_is_refused_with_what_to_do(run_command, rendered, tmp_path):
@@ -206,14 +210,88 @@ def commented(tmp_path):
     return make
 
 
+def packed(content):
+    return base64.b64encode(zlib.compress(content)).decode()
+
+
+def with_last(provenance, **changes):
+    """What somebody could write who also computes the hashes anew."""
+    plan = provenance.plan
+    *others, shot = plan.shots
+    *before, last = shot.segments
+    changed = replace(last, **changes).with_key(plan.weights_sha256)
+    return replace(provenance, plan=replace(plan, shots=(*others, replace(shot, segments=(*before, changed)))))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_frames": "many"},
+        {"num_frames": 10**400},
+        {"num_frames": 3},
+        {"seed": -1},
+        {"seed": True},
+        {"prompt": ["a bear"]},
+        {"guidance": float("nan")},
+        {"flow_shift": float("inf")},
+        {"flow_shift": "\x1b[2J"},
+        {"shot": "\x1b[2J"},
+        {"film": (31, 10**12), "shown": (0, 10**12 - 31), "num_frames": 10**12},
+        {"film": (30, 38)},
+        {"film": (38, 31)},
+        {"film": (31,)},
+        {"shown": (-7, 0)},
+        {"shown": [[], []]},
+        {"condition": ClipCondition("f" * 64, Path(), 5, "1e999999999")},
+        {"condition": ClipCondition("f" * 64, Path(), "5", Fraction(12))},
+        {"condition": ImageCondition(["f"], Path())},
+    ],
+    ids=str,
+)
+def test_values_that_no_segment_can_have_are_refused_though_their_hash_is_right(rendered, commented, changes):
+    found = read_provenance(rendered / "film.mp4")
+    assert read_provenance(commented(with_last(found, prompt="another").to_comment())).plan != found.plan
+    film = commented(with_last(found, **changes).to_comment())
+    with pytest.raises(OptionError, match="is damaged or was changed") as refused:
+        read_provenance(film)
+    assert str(refused.value).isprintable() and len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fps": "0"},
+        {"fps": "1/0"},
+        {"fps": "1e999999999"},
+        {"fps": 12},
+        {"fps": "\x1b[2J"},
+        {"num_frames": 10**12},
+        {"num_frames": 39},
+        {"num_frames": "38"},
+        {"width": None},
+        {"retime": "backwards"},
+        {"retime": "nearest", "fps": "24"},
+        {"\x1b[2J": 1},
+        {"codec": 7},
+    ],
+    ids=str,
+)
+def test_a_file_that_cannot_be_of_its_plan_is_refused(rendered, commented, changes):
+    about = json.loads(read_provenance(rendered / "film.mp4").to_comment())
+    film = commented(json.dumps(about | {"file": about["file"] | changes}))
+    with pytest.raises(OptionError, match="is damaged or was changed") as refused:
+        read_provenance(film)
+    assert str(refused.value).isprintable() and len(str(refused.value)) < 500
+
+
 def test_a_comment_that_was_changed_is_refused(rendered, commented):
     found = read_provenance(rendered / "film.mp4")
     about = json.loads(found.to_comment())
     columns = json.loads(zlib.decompress(base64.b64decode(about["segments"])))
     columns["seed"][1] += 1
-    changed = base64.b64encode(zlib.compress(json.dumps(columns).encode())).decode()
-    bomb = base64.b64encode(zlib.compress(bytes(100_000_000))).decode()
-    for segments in (changed, about["segments"][:-9], "", "!", 7, bomb):
+    changed = packed(json.dumps(columns).encode())
+    bomb, deep = packed(bytes(100_000_000)), packed(b"[" * 200_000)
+    for segments in (changed, about["segments"][:-9], "", "!", 7, bomb, deep):
         film = commented(json.dumps(about | {"segments": segments}))
         with pytest.raises(OptionError, match="is damaged or was changed"):
             read_provenance(film)
@@ -225,13 +303,53 @@ def test_a_comment_that_was_changed_is_refused(rendered, commented):
             read_provenance(commented(other))
 
 
-def test_what_a_terminal_would_obey_is_not_printed(run_command, rendered, commented):
+def test_a_film_with_more_to_say_than_is_read_goes_without_its_segments(rendered, commented, monkeypatch):
     found = read_provenance(rendered / "film.mp4")
-    hostile = replace(found.plan, title="\x1b]0;owned\x07")
-    film = commented(replace(found, plan=hostile).to_comment())
-    code, out, _ = run_command("explain", film)
-    assert code == 0
-    assert "\x1b" not in out and "owned" in out
+    monkeypatch.setattr("ursa_ray.provenance.MAX_RAW_BYTES", 100)
+    film = commented(found.to_comment())
+    with pytest.raises(OptionError, match="has too many segments to hold them"):
+        read_provenance(film)
+
+
+ESCAPE = "\x1b]0;owned\x07"
+
+
+def hostile(found, field):
+    """A film's words about itself with an order to a terminal in one of them, and hashes that are right."""
+    match field:
+        case "title" | "model" | "weights_sha256":
+            # The weights are part of every key.
+            plan = replace(found.plan, shots=found.plan.shots[:1], **{field: ESCAPE})
+            plan = replace(plan, shots=(replace(plan.shots[0], segments=plan.shots[0].segments[:1]),))
+            segment = plan.segments[0].with_key(plan.weights_sha256)
+            plan = replace(plan, shots=(replace(plan.shots[0], segments=(segment,)),))
+            file = replace(found.file, num_frames=segment.film[1])
+            return replace(found, plan=plan, starts=found.starts[:1], file=file)
+        case "codec":
+            return replace(found, file=replace(found.file, codec=ESCAPE))
+        case "version":
+            return replace(found, versions={"torch": ESCAPE})
+        case "name of a version":
+            return replace(found, versions={ESCAPE: "1"})
+        case "image":
+            return with_last(found, condition=ImageCondition(ESCAPE, Path()))
+    return with_last(found, **{field: ESCAPE})
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["title", "model", "weights_sha256", "codec", "version", "name of a version", "prompt", "negative_prompt", "image"],
+)
+def test_what_a_terminal_would_obey_is_not_printed(run_command, rendered, commented, field):
+    film = commented(hostile(read_provenance(rendered / "film.mp4"), field).to_comment())
+    num_frames = read_provenance(film).file.num_frames
+    printed = ""
+    for asked in (film, f"{film}@#{num_frames - 1}"):
+        code, out, err = run_command("explain", asked, "--json")
+        assert (code, err) == (0, "")
+        assert all(line.isprintable() for line in out.splitlines())
+        printed += "".join(out.splitlines(keepends=True)[:-1])
+    assert r"\x1b]0;owned\x07" in printed
 
 
 def test_two_thousand_segments_fit_into_a_comment_and_come_back(tmp_path, commented):
@@ -241,7 +359,7 @@ def test_two_thousand_segments_fit_into_a_comment_and_come_back(tmp_path, commen
     )
     plan = prepare(write(tmp_path, f"version: 1\nmodel: tiny\nshots:\n{shots}\n")).plan
     assert plan.num_segments == 2000
-    starts = tuple(max(0, segment.film[0] - number % 5) for number, segment in enumerate(plan.segments))
+    starts = tuple(each.film[0] - min(each.shown[0], number % 5) for number, each in enumerate(plan.segments))
     encoded = Encoded("h264", 64, 48, plan.fps, plan.num_frames)
     made = Provenance(plan, starts, encoded, {"ursa-ray": "1"})
     film = commented(made.to_comment())
@@ -257,5 +375,5 @@ def test_a_picture_is_named_by_its_hash_and_no_path_is_in_the_film(tmp_path, run
     film = render_to(tmp_path / "run", plan) / "film.mp4"
     sha256 = plan.segments[0].condition.sha256
     assert said(run_command, f"{film}@#1")["instant"]["conditioned_on"] == f"an image, sha256 {sha256}"
-    packed = json.loads(read_provenance(film).to_comment())["segments"]
-    assert b"title.png" not in zlib.decompress(base64.b64decode(packed))
+    columns = json.loads(read_provenance(film).to_comment())["segments"]
+    assert b"title.png" not in zlib.decompress(base64.b64decode(columns))

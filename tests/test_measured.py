@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from tests.measures.films import moving_square
 from tests.storyboards import TWO_SHOTS, write
@@ -65,16 +66,26 @@ def test_an_export_at_another_rate_has_the_same_segments(run_command, rendered, 
 
 def test_what_cannot_be_measured_is_one_message(run_command, tmp_path):
     (tmp_path / "notes.mp4").write_text("a bear")
+    Image.new("RGB", (64, 48)).save(tmp_path / "film.webp")
     plan = prepare(write(tmp_path, TWO_SHOTS)).plan
     Run.create(tmp_path / "begun").begin(plan)
     write_film(tmp_path / "film.mp4", np.zeros((30, 48, 64, 3), np.uint8), 30, (64, 48), Fraction(12))
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "film.mp4").read_bytes()[:-200])
     for name, words in {
-        "notes.mp4": "is no whole video",
-        "cut.mp4": "is no whole video",
+        "notes.mp4": "is no whole MP4, MOV, MKV, WEBM, AVI, GIF or TS video",
+        "film.webp": "is no whole MP4, MOV, MKV, WEBM, AVI, GIF or TS video",
+        "cut.mp4": "is no whole MP4, MOV, MKV, WEBM, AVI, GIF or TS video",
         "nowhere.mp4": "there is no such file or folder",
         "begun": "its film is not joined yet. Render on",
     }.items():
         code, out, err = run_command("measure", tmp_path / name)
         assert (code, out) == (2, "")
         assert f"{tmp_path / name}: {words}" in err
+
+
+@pytest.mark.parametrize("out", ["notes", "notes/below"])
+def test_a_place_for_measures_that_can_be_none_is_refused_before_a_frame_is_read(run_command, tmp_path, out):
+    (tmp_path / "notes").write_text("a bear")
+    code, printed, err = run_command("measure", tmp_path / "nowhere.mp4", "--out", tmp_path / out)
+    assert (code, printed) == (2, "")
+    assert f"{tmp_path / out}: {tmp_path / 'notes'} is no folder that can be written. Give another --out." in err

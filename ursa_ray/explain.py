@@ -4,6 +4,8 @@ A film says so itself (`provenance`). Its run, which is the folder that it lies 
 knows where and when each segment was made.
 """
 
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from ursa_ray.errors import LedgerError, OptionError
-from ursa_ray.ledger import FILM, Commit, Run
+from ursa_ray.ledger import SAMPLES, Commit, Run
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.provenance import Encoded, Provenance, read_provenance
 from ursa_ray.storyboard.durations import parse_instant
@@ -49,6 +51,11 @@ class Explained:
     is_exact: bool
     instant: Instant | None
 
+    @property
+    def is_sampling(self) -> bool:
+        """Whether it is of single results, which are no film together."""
+        return self.run is not None and self.run.is_sampling and not self.is_exact
+
 
 def explain(asked: str) -> Explained:
     """Explain `FILM`, `FILM@TIME`, `RUN` or `RUN@TIME`; a time is `12.5s`, or `#150` for a frame.
@@ -59,13 +66,16 @@ def explain(asked: str) -> Explained:
     """
     name, time = split_instant(asked)
     with opened(name) as (provenance, run, is_exact):
-        instant = None if time is None else _instant(name, time, provenance, run)
-        return Explained(name, provenance, run, is_exact, instant)
+        if time is None:
+            return Explained(name, provenance, run, is_exact, None)
+        if run is not None and not is_exact:
+            require_film(run)
+        return Explained(name, provenance, run, is_exact, _instant(name, time, provenance, run))
 
 
 def split_instant(asked: str) -> tuple[str, str | None]:
     """The name of a film or a run and a time; a name may have an @ of its own."""
-    if "@" not in asked or Path(asked).exists():
+    if "@" not in asked or os.path.exists(asked):  # of a `Path` that is too long for a name it would be an error
         return asked, None
     name, _, time = asked.rpartition("@")
     return name, time
@@ -81,21 +91,39 @@ def opened(name: str) -> Iterator[tuple[Provenance, Run | None, bool]]:
         return
     if not name.startswith("s3://") and not path.is_dir():
         raise OptionError(f"{name}: there is no such file or folder. Give a film, or the run that it is of.")
-    run = Run.open(name)
+    run, plan = planned_run(name)
+    with run.film_of(plan) as film:
+        said = None if film is None else said_by(film, plan)
+    yield said or planned(plan), run, said is not None
+
+
+def planned_run(url: str) -> tuple[Run, Plan]:
+    """A run and its plan.
+
+    Raises:
+        OptionError: it is no run, or has no plan.
+        LedgerError: it is damaged.
+    """
+    run = Run.open(url)
     plan = run.plan()
     if plan is None:
-        raise OptionError(f"{name}: nothing is planned here yet. Render a storyboard first.")
-    provenance = of_run(run, plan)
-    yield provenance or planned(plan), run, provenance is not None
+        raise OptionError(f"{run.url}: nothing is planned here yet. Render a storyboard first.")
+    return run, plan
 
 
-def of_run(run: Run, plan: Plan) -> Provenance | None:
-    """What the film of a run says, if it is of this plan and says anything."""
-    if run.last_film is None or run.last_film.key != plan.sha256 or not run.store.exists(FILM):
-        return None
+def require_film(run: Run) -> None:
+    """Refuse a run that will never have a film."""
+    if run.is_sampling:
+        raise OptionError(
+            f"{run.url}: is of single images or videos, which lie in {SAMPLES}/ or where --out said; of all of them "
+            f"there is no film. What each is made of says: ursa-ray explain {run.url}"
+        )
+
+
+def said_by(film: Path, plan: Plan) -> Provenance | None:
+    """What the film of a plan says, if it says anything and that it is of this plan."""
     try:
-        with run.store.reading(FILM) as path:
-            found = read_provenance(path)
+        found = read_provenance(film)
     except OptionError:
         return None
     return found if found.plan.sha256 == plan.sha256 else None
@@ -126,10 +154,9 @@ def _instant(name: str, time: str, provenance: Provenance, run: Run | None) -> I
 
 def _frame(name: str, time: str, file: Encoded) -> int:
     try:
-        index = int(time[1:]) if time.startswith("#") else int(parse_instant(time) * file.fps)
+        index = _number(time[1:]) if time.startswith("#") else int(parse_instant(time) * file.fps)
     except ValueError as error:
-        words = "expected a frame such as #150" if time.startswith("#") else error
-        raise OptionError(f"{name}@{time}: is no instant: {words}.") from None
+        raise OptionError(f"{name}@{time[:40]}: is no instant: {error}.") from None
     if not 0 <= index < file.num_frames:
         raise OptionError(
             f"{name}@{time}: is not in the film, which has {file.num_frames} frames in "
@@ -137,6 +164,12 @@ def _frame(name: str, time: str, file: Encoded) -> int:
             f"#{file.num_frames - 1}."
         )
     return index
+
+
+def _number(digits: str) -> int:
+    if re.fullmatch(r"-?[0-9]{1,18}", digits) is None:
+        raise ValueError("expected a frame such as #150")
+    return int(digits)
 
 
 def seconds_text(seconds: Fraction) -> str:

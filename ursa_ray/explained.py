@@ -1,11 +1,11 @@
 """What is behind a film or an instant of it, in few words, for people and for machines."""
 
-import json
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
 from ursa_ray.explain import Explained, Instant, seconds_text
-from ursa_ray.plan import ClipCondition, Condition, ImageCondition, ParentCondition, Plan, Segment
+from ursa_ray.plan import ClipCondition, Condition, ImageCondition, ParentCondition, Plan, PlannedShot, Segment
 from ursa_ray.provenance import Provenance
 
 # Of a segment, beside prompt and seed; by their names in `Segment`.
@@ -40,11 +40,17 @@ def explained_summary(explained: Explained) -> dict[str, Any]:
         "retime": file.retime,
         "run": None if explained.run is None else explained.run.url,
         "is_exact": explained.is_exact,
-        "segments": [segment_summary(segment, plan) for segment in plan.segments]
+        "segments": [segment_summary(segment, film) for film in _films(explained) for segment in film.segments]
         if explained.instant is None
         else None,
         "instant": None if explained.instant is None else _instant_summary(explained.instant, provenance),
     }
+
+
+def _films(explained: Explained) -> list[Plan]:
+    """Of single results each is a film of its own."""
+    plan = explained.provenance.plan
+    return [plan.of(shot) for shot in plan.shots] if explained.is_sampling else [plan]
 
 
 def segment_summary(segment: Segment, plan: Plan) -> dict[str, Any]:
@@ -66,31 +72,38 @@ def segment_summary(segment: Segment, plan: Plan) -> dict[str, Any]:
 def explained_text(explained: Explained) -> str:
     provenance, plan, file = explained.provenance, explained.provenance.plan, explained.provenance.file
     lasts = seconds_text(Fraction(file.num_frames) / file.fps)
+    form = f"{file.width}x{file.height}, {file.fps} frames a second, {file.codec}"
     lines = [
-        f"{printable(plan.title) or 'untitled'}: {file.num_frames} frames, {lasts}, {file.width}x{file.height}, "
-        f"{file.fps} frames a second, {file.codec}",
-        f"model: {printable(plan.model)}, weights {plan.weights_sha256}",
+        f"{len(plan.shots)} single results, {file.width}x{file.height}"
+        if explained.is_sampling
+        else f"{plan.title or 'untitled'}: {file.num_frames} frames, {lasts}, {form}",
+        f"model: {plan.model}, weights {plan.weights_sha256}",
         f"plan: {plan.sha256}",
     ]
     if provenance.versions:
         lines.append("made with: " + ", ".join(f"{name} {words}" for name, words in provenance.versions.items()))
+    if explained.is_sampling:
+        return printable([*lines, *(f"{shot.id}: {_shot_words(shot)}" for shot in plan.shots)])
     if not explained.is_exact:
         lines.append("not joined yet, or by an older ursa-ray: a segment may begin a few frames earlier than is said")
     if explained.instant is None:
         lines += _shot_lines(plan)
     else:
         lines += _instant_lines(explained.instant, provenance)
-    return "\n".join(lines)
+    return printable(lines)
 
 
 def _shot_lines(plan: Plan) -> list[str]:
     lines, start = [], 0
     for shot in plan.shots:
         span = f"{seconds_text(start / plan.fps)} to {seconds_text((start + shot.num_frames) / plan.fps)}"
-        words = printable(shot.segments[0].prompt)
-        lines.append(f"{printable(shot.id)}: {span}, {len(shot.segments)} segments, {words}")
+        lines.append(f"{shot.id}: {span}, {_shot_words(shot)}")
         start += shot.num_frames
     return [*lines, "Add @TIME for what is behind an instant: FILM@12.5s or FILM@#150."]
+
+
+def _shot_words(shot: PlannedShot) -> str:
+    return f"{len(shot.segments)} segments, {shot.segments[0].prompt}"
 
 
 def _instant_summary(instant: Instant, provenance: Provenance) -> dict[str, Any]:
@@ -111,13 +124,13 @@ def _instant_lines(instant: Instant, provenance: Provenance) -> list[str]:
     film = "" if instant.film_frame == instant.frame else f", frame {instant.film_frame} of the film as planned"
     lines = [
         f"at {seconds_text(instant.frame / provenance.file.fps)}: frame {instant.frame}{film}",
-        f"segment: {printable(segment.name)}, frame {instant.segment_frame} of {segment.num_frames}"
+        f"segment: {segment.name}, frame {instant.segment_frame} of {segment.num_frames}"
         + (f", take {segment.take + 1}" if segment.take else ""),
-        f"prompt: {printable(segment.prompt)}",
-        f"negative prompt: {printable(segment.negative_prompt) or 'none'}",
+        f"prompt: {segment.prompt}",
+        f"negative prompt: {segment.negative_prompt or 'none'}",
         f"seed: {segment.seed}",
         "settings: " + ", ".join(f"{name} {getattr(segment, name)}" for name in SETTINGS),
-        f"conditioned on: {printable(condition_text(segment.condition, provenance.plan) or 'nothing')}",
+        f"conditioned on: {condition_text(segment.condition, provenance.plan) or 'nothing'}",
         f"key: {segment.key}",
     ]
     if instant.commit is not None:
@@ -132,7 +145,7 @@ def made_text(instant: Instant) -> str:
     took = None if commit.seconds is None else f"{commit.seconds:.1f} s"
     with_version = None if commit.version is None else f"ursa-ray {commit.version}"
     when = None if commit.finished is None else f"finished {commit.finished}"
-    return "made: " + printable(", ".join(filter(None, [*where, took, with_version, when])))
+    return "made: " + ", ".join(filter(None, [*where, took, with_version, when]))
 
 
 def condition_text(condition: Condition | None, plan: Plan) -> str | None:
@@ -148,6 +161,10 @@ def condition_text(condition: Condition | None, plan: Plan) -> str | None:
             return f"the last {condition.num_frames} frames of a clip at {condition.fps}, sha256 {condition.sha256}"
 
 
-def printable(text: str) -> str:
-    """As it is, or in JSON if a terminal could take something of it for an order: films come from strangers."""
-    return text if text.isprintable() else json.dumps(text)
+def printable(lines: Iterable[str]) -> str:
+    """One text of lines, with escapes for all that a terminal could take for an order: films come from strangers."""
+    return "\n".join("".join(char if char.isprintable() else _escaped(char) for char in line) for line in lines)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()

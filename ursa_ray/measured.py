@@ -1,5 +1,6 @@
 """A film or a run measured: its frames, its segments, and a few figures; as text, a plot and Parquet."""
 
+import os
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,11 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ursa_ray.errors import MediaError, OptionError
-from ursa_ray.explain import of_run, planned
+from ursa_ray.explain import planned, planned_run, require_film, said_by
+from ursa_ray.explained import printable
 from ursa_ray.files import published
-from ursa_ray.ledger import FILM, Run
 from ursa_ray.measures import Part, film_figures, measure_frames, measure_parts, plot_frames, with_drift
 from ursa_ray.media import probe
+from ursa_ray.media.ffmpeg import FORMATS
 from ursa_ray.media.frames import decode_frames
 from ursa_ray.provenance import Provenance, read_provenance
 
@@ -57,7 +59,7 @@ def measure(name: str, watch: Watch = lambda frames, num_frames: frames) -> Meas
     """Measure a film, any video that `media` reads, or the film of a finished run.
 
     Raises:
-        OptionError: it is neither, or the run's film is not joined yet.
+        OptionError: it is neither, or the run's film is not joined yet, or never will be.
         LedgerError: the run is damaged.
     """
     with _film(name) as (path, provenance):
@@ -70,12 +72,10 @@ def measure_film(name: str, path: Path, provenance: Provenance | None, watch: Wa
         fps, num_frames = _length(path, provenance)
         frames = measure_frames(watch(decode_frames(path), num_frames))
     except MediaError as error:
-        raise OptionError(f"{name}: is no whole video ({error}). Give a film, or a run.") from None
+        raise OptionError(f"{name}: is no whole {FORMATS} video ({error}). Give a film, or a run.") from None
+    if len(frames) != num_frames:
+        raise OptionError(f"{name}: has {len(frames)} frames, not the {num_frames} that it says. Give another copy.")
     parts = [Part("film", 0, len(frames))] if provenance is None else parts_of(provenance)
-    if parts[-1].stop != len(frames):
-        raise OptionError(
-            f"{name}: has {len(frames)} frames, not the {parts[-1].stop} that it says. Give another copy."
-        )
     frames = with_drift(frames, parts, fps)
     segments = measure_parts(frames, parts)
     return Measured(name, frames, segments, film_figures(frames, segments), tuple(parts))
@@ -107,11 +107,18 @@ def measured_text(measured: Measured) -> str:
             f"worst seam: {measured.figures['worst_seam_jump']:.2f} at {measured.figures['worst_seam']}; "
             "1 is a join that does not show"
         )
-    return "\n".join(lines)
+    return printable(lines)
 
 
 def measured_summary(measured: Measured) -> dict[str, Any]:
     return {"film": measured.name, **measured.figures, "segments": measured.segments.to_pylist()}
+
+
+def require_folder(folder: Path) -> None:
+    """Refuse where no folder is or can be made, before a film is measured for nothing; nothing is written."""
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise OptionError(f"{folder}: {there} is no folder that can be written. Give another --out.")
 
 
 def write_measures(measured: Measured, folder: Path) -> list[Path]:
@@ -136,12 +143,12 @@ def _film(name: str) -> Iterator[tuple[Path, Provenance | None]]:
             raise OptionError(f"{name}: there is no such file or folder. Give a film, or a run.")
         yield path, _said(path)
         return
-    run = Run.open(name)
-    plan = run.plan()
-    if plan is None or run.last_film is None or run.last_film.key != plan.sha256 or not run.store.exists(FILM):
-        raise OptionError(f"{name}: its film is not joined yet. Render on, then measure.")
-    with run.store.reading(FILM) as film:
-        yield film, of_run(run, plan) or planned(plan)
+    run, plan = planned_run(name)
+    require_film(run)
+    with run.film_of(plan) as film:
+        if film is None:
+            raise OptionError(f"{name}: its film is not joined yet. Render on, then measure.")
+        yield film, said_by(film, plan) or planned(plan)
 
 
 def _said(path: Path) -> Provenance | None:

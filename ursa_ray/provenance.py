@@ -13,20 +13,22 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from pydantic import BaseModel, FailFast
 
 from ursa_ray import __version__
 from ursa_ray.errors import MediaError, OptionError
-from ursa_ray.media import ffmpeg_version, nearest_frame, read_tags
+from ursa_ray.media import ffmpeg_version, nearest_frame, num_retimed, read_tags
 from ursa_ray.plan import Plan, Segment, plan_about, plan_columns, plan_of
+from ursa_ray.plan.portable import Rate, Whole, require
 
 FORMAT = 1
 
 # 2000 segments with prompts of their own take 0.2 MB; this is for 20,000 and more.
 MAX_CHARS = 2_000_000
-MAX_RAW_BYTES = 64_000_000  # what a stranger's file may unpack to
+MAX_RAW_BYTES = 10_000_000  # unpacked; of empty lists, a stranger's JSON of so much takes 230 MB to read
 
 Retime = Literal["nearest", "speed"] | None
 
@@ -41,6 +43,25 @@ class Encoded:
     fps: Fraction
     num_frames: int
     retime: Retime = None
+
+
+class FileSaid(BaseModel, strict=True, extra="forbid"):
+    """An `Encoded` as it is in a comment."""
+
+    codec: str
+    width: Whole
+    height: Whole
+    fps: Rate
+    num_frames: Whole
+    retime: Retime
+
+
+class Said(BaseModel, strict=True):
+    """What of a comment is not of the plan."""
+
+    file: FileSaid
+    versions: dict[str, str]
+    start: Annotated[list[Whole], FailFast()]
 
 
 @dataclass(frozen=True)
@@ -72,25 +93,39 @@ class Provenance:
         return [start for before, segment, start in pairs if segment.parent == before.key]
 
     def to_comment(self) -> str:
-        """ASCII, of at most `MAX_CHARS` characters: a film with more segments goes without them."""
+        """ASCII, of at most some `MAX_CHARS` characters: a film with more segments goes without them."""
         file = {name: str(value) if name == "fps" else value for name, value in asdict(self.file).items()}
         about = {"ursa-ray": FORMAT, **plan_about(self.plan), "versions": self.versions, "file": file}
         columns = json.dumps(plan_columns(self.plan) | {"start": self.starts}, separators=(",", ":"))
         segments = base64.b64encode(zlib.compress(columns.encode(), 9)).decode()
-        return json.dumps(about | {"segments": segments if len(segments) <= MAX_CHARS else None})
+        is_short = len(segments) <= MAX_CHARS and len(columns) <= MAX_RAW_BYTES
+        return json.dumps(about | {"segments": segments if is_short else None})
 
     @classmethod
     def from_comment(cls, comment: str) -> Self:
-        """Raises ValueError, KeyError, TypeError, IndexError: it is no such comment, or was changed."""
+        """Raises ValueError, KeyError, TypeError, IndexError, RecursionError: it is no such comment, or was changed."""
         about = json.loads(comment)
         packed, unpacking = base64.b64decode(about["segments"]), zlib.decompressobj()
         columns = json.loads(unpacking.decompress(packed, MAX_RAW_BYTES))
-        starts = tuple(int(start) for start in columns.pop("start"))
-        plan = plan_of(about, columns)
-        if len(starts) != plan.num_segments or starts[0] != 0 or list(starts) != sorted(starts):
+        require(Said, {"file": about["file"], "versions": about["versions"], "start": columns["start"]})
+        file = Encoded(**about["file"] | {"fps": Fraction(about["file"]["fps"])})
+        made = cls(plan_of(about, columns), tuple(columns["start"]), file, about["versions"])
+        made._require_agreement()
+        return made
+
+    def _require_agreement(self) -> None:
+        """Raises ValueError: segments begin where they cannot, or the file has other frames than the plan makes it."""
+        for start, segment in zip(self.starts, self.plan.segments, strict=True):
+            if not 0 <= segment.film[0] - start <= segment.shown[0]:
+                raise ValueError(f"{segment.name} cannot begin with frame {start}")
+        if list(self.starts) != sorted(self.starts):
             raise ValueError("its segments begin in no order")
-        file = about["file"] | {"fps": Fraction(about["file"]["fps"])}
-        return cls(plan, starts, Encoded(**file), dict(about["versions"]))
+        plan, file = self.plan, self.file
+        num_frames = plan.num_frames
+        if file.retime == "nearest":
+            num_frames = num_retimed(num_frames, plan.fps, file.fps)
+        if file.num_frames != num_frames:
+            raise ValueError(f"it has {file.num_frames} frames, and its plan makes {num_frames}")
 
 
 def versions() -> dict[str, str]:
@@ -124,12 +159,12 @@ def read_provenance(film: Path) -> Provenance:
             "program writes them anew. Give the run that it is of: ursa-ray explain RUN@TIME"
         )
     if about.get("ursa-ray") != FORMAT:
-        raise OptionError(f"{film}: says how it was made in form {about.get('ursa-ray')}. Use a newer ursa-ray.")
+        raise OptionError(f"{film}: says how it was made in form {about['ursa-ray']!r:.20}. Use a newer ursa-ray.")
     if about.get("segments", "") is None:
         raise OptionError(f"{film}: has too many segments to hold them. Give its run: ursa-ray explain RUN@TIME")
     try:
         return Provenance.from_comment(comment)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, zlib.error) as error:
         raise OptionError(
             f"{film}: what it says of how it was made is damaged or was changed ({error}). "
             "Give another copy, or its run: ursa-ray explain RUN@TIME"

@@ -4,9 +4,11 @@ import json
 import re
 import shutil
 from base64 import b64decode
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 
 from tests.html_report.parsing import Page
@@ -14,7 +16,7 @@ from tests.storyboards import TWO_CHAINS, write
 from tests.test_render import Unlucky, plan_of, render_into
 from ursa_ray.errors import RenderError
 from ursa_ray.html_report import page as page_module
-from ursa_ray.ledger import Run
+from ursa_ray.ledger import Commit, Run
 from ursa_ray.prepare import prepare
 from ursa_ray.render import render
 from ursa_ray.work import WorkerOptions
@@ -134,6 +136,7 @@ def test_its_commands_make_the_very_film_again(report, run_command, tmp_path, mo
     Path("storyboard.yaml").write_text(page.texts["storyboard"])
     install, *commands = page.texts["commands"].splitlines()
     assert install.startswith('pip install "ursa-ray==')
+    assert all("--run again --device cpu --dtype float32 --threads 1" in command for command in commands)
     assert [command.split("--threads 1")[1] for command in commands] == [
         "",
         " --retake dawn:0 --retake dawn:1",
@@ -142,6 +145,18 @@ def test_its_commands_make_the_very_film_again(report, run_command, tmp_path, mo
     for command in commands:
         assert run_command(*command.split()[1:])[0] == 0
     assert Path("again/film.mp4").read_bytes() == (tmp_path / "run" / "film.mp4").read_bytes()
+
+
+def test_its_commands_compute_and_fetch_what_the_run_had(report, rendered, tmp_path):
+    plan = replace(Run.open(rendered).plan(), model="BAAI/URSA-1.7B-FSQ320@v1.0")
+    run = Run.create(tmp_path / "run")
+    run.begin(plan)
+    segment = Commit.of_codes(plan.segments[0].key, np.zeros((5, 6, 8), np.uint16))
+    run.commit(replace(segment, device="NVIDIA H100", dtype="torch.bfloat16", seconds=1.0, version="0.1"))
+    page, _ = report(tmp_path / "run")
+    _, fetch, render = page.texts["commands"].splitlines()
+    assert fetch == "hf download BAAI/URSA-1.7B-FSQ320 --revision v1.0"
+    assert render.endswith("--run again --device cuda --dtype bfloat16")
 
 
 def test_a_run_that_is_not_finished_says_so_and_what_failed(report, tmp_path):
@@ -180,6 +195,12 @@ def test_film_and_measures_can_be_left_out(report, rendered, tmp_path):
     assert not said["has_film"] and said["is_finished"]
     assert page.of("video") == [] and len(page.of("svg")) == 1
     assert "seam jump" not in page.rows[0]
+
+
+def test_a_run_is_called_by_its_name_also_from_within(report, rendered, tmp_path, monkeypatch):
+    shutil.copytree(rendered, tmp_path / "bears")
+    monkeypatch.chdir(tmp_path / "bears")
+    assert report(".", "--no-film", "--no-measures")[1]["path"] == str(tmp_path / "bears.html")
 
 
 def test_what_is_damaged_is_not_shown(run_command, rendered, tmp_path):

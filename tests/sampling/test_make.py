@@ -1,6 +1,8 @@
 """Samples in one process: which files there are, what is in them, and what a second call does."""
 
 import itertools
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from PIL import Image
 
 from ursa_ray.errors import RenderError
 from ursa_ray.executor import Failed, InProcessExecutor
+from ursa_ray.explain import explain
 from ursa_ray.files import file_sha256
 from ursa_ray.fsck import examine
 from ursa_ray.ledger import Run, open_store
@@ -74,11 +77,43 @@ def test_the_same_sample_is_made_once_and_written_to_all_of_its_places(make, tmp
     assert made.hashes[0] == made.hashes[1]
 
 
-def test_a_sample_is_the_same_alone_and_among_others(make, tmp_path):
-    alone = make([SQUARE], IMAGES, out=tmp_path / "alone")
-    among = make([CIRCLE, SQUARE], IMAGES, out=tmp_path / "among")
-    assert among.hashes[1] == alone.hashes[0]
-    assert (among.generated_segments, among.reused_segments) == (1, 1)
+@pytest.mark.parametrize("settings", [IMAGES, VIDEOS], ids=["image", "video"])
+def test_a_sample_is_the_same_alone_and_among_others(make, tmp_path, settings):
+    alone = make([SQUARE], settings, out=tmp_path / "alone")
+    shutil.rmtree(tmp_path / "run")
+    among = make([CIRCLE, SQUARE], settings, out=tmp_path / "among")
+    assert Path(among.files[1]).read_bytes() == Path(alone.files[0]).read_bytes()
+
+
+def test_a_video_says_what_is_behind_each_of_its_own_instants(make):
+    _, second = make([CIRCLE, SQUARE], Settings("video", steps=2, extend=1)).files
+    # 17 frames, then 12 that go on from the last 5 of them.
+    at_first, at_last = explain(f"{second}@#0").instant, explain(f"{second}@#28").instant
+    assert (at_first.segment_frame, at_first.segment.film, at_first.segment.index) == (0, (0, 17), 0)
+    assert (at_last.segment_frame, at_last.segment.film, at_last.segment.index) == (16, (17, 29), 1)
+    assert "purple square" in at_first.segment.prompt
+
+
+def test_a_run_of_single_results_has_no_film_to_ask_for(make, run_command, tmp_path):
+    make([CIRCLE, SQUARE], VIDEOS)
+    run = tmp_path / "run"
+    for command in (["measure", run], ["report", run], ["explain", f"{run}@1s"]):
+        code, out, err = run_command(*command)
+        assert (code, out) == (2, "")
+        assert f"{run}: is of single images or videos, which lie in samples/" in err
+    assert not run.with_suffix(".html").exists()
+
+
+def test_a_run_of_single_results_says_what_each_is_made_of(make, run_command, tmp_path):
+    make([CIRCLE, SQUARE], VIDEOS)
+    code, out, _ = run_command("explain", tmp_path / "run", "--json")
+    assert code == 0
+    first, *_, circle, square, said = out.splitlines()
+    assert first == "2 single results, 64x48"
+    assert circle.startswith("a-red-circle") and "1 segments, motion=" in circle
+    assert square.startswith("a-purple-square") and square.endswith(SQUARE.prompt)
+    assert "joined" not in out and "@TIME" not in out
+    assert [segment["film_frames"] for segment in json.loads(said)["segments"]] == [[0, 17], [0, 17]]
 
 
 def test_a_second_call_makes_nothing_and_writes_nothing(make):

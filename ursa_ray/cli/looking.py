@@ -34,7 +34,7 @@ def explain(
 
 @app.command()
 def measure(
-    film: Annotated[str, typer.Argument(metavar="FILM|RUN", help="Any video, or the run of a finished render.")],
+    film: Annotated[str, typer.Argument(metavar="FILM|RUN", help="A video, or the run of a finished render.")],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -45,9 +45,11 @@ def measure(
 ) -> None:
     """Measure seam jump, flicker, motion and drift of a film; it takes no model."""
     from ursa_ray.measured import measure as look_at
-    from ursa_ray.measured import measured_summary, measured_text, write_measures
+    from ursa_ray.measured import measured_summary, measured_text, require_folder, write_measures
     from ursa_ray.progress import counted
 
+    if out is not None:
+        require_folder(out)
     measured = look_at(film, counted)
     say(measured_text(measured))
     if out is not None:

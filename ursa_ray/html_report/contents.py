@@ -7,6 +7,7 @@ from shlex import quote
 from typing import Any
 
 from ursa_ray import __version__
+from ursa_ray.checkpoint.hub import TINY_NAME
 from ursa_ray.errors import LedgerError
 from ursa_ray.explain import planned
 from ursa_ray.explained import SETTINGS, condition_text
@@ -129,24 +130,33 @@ def _commands(run: Run, plan: Plan) -> list[str]:
     """A retake counts from the film that is there, so each round of them follows a whole render."""
     made = _made(run, plan)
     version = next((commit.version for commit in made if commit.version), __version__)
-    is_cpu = any(commit.device == "cpu" for commit in made)
-    threads = next((commit.num_threads for commit in made if is_cpu and commit.num_threads), 1)
-    device = f" --device cpu --threads {threads}" if is_cpu else " --device cuda"
-    fetch = (
-        []
-        if plan.model == "tiny" or plan.model.startswith("/")
-        else [f"hf download {quote(plan.model.partition('@')[0])}"]
-    )
-    render = f"ursa-ray render storyboard.yaml --run again{device if made else ''}"
+    render = f"ursa-ray render storyboard.yaml --run again{_device_options(made)}"
     takes = {segment.name: segment.take for segment in plan.segments if segment.take}
     rounds = range(1, max(takes.values(), default=0) + 1)
     retakes = [[name for name, take in takes.items() if take >= number] for number in rounds]
     return [
         f'pip install "ursa-ray=={version}"',
-        *fetch,
+        *_fetch(plan.model),
         render,
         *(f"{render} {' '.join(f'--retake {_part(name)}' for name in names)}" for names in retakes),
     ]
+
+
+def _device_options(made: list[Commit]) -> str:
+    """As the first segment was made that says so; "" if none does."""
+    known = next((commit for commit in made if commit.device), None)
+    if known is None:
+        return ""
+    dtype = f" --dtype {known.dtype.removeprefix('torch.')}" if known.dtype else ""
+    is_cpu = known.device == "cpu"
+    return f" --device cpu{dtype} --threads {known.num_threads or 1}" if is_cpu else f" --device cuda{dtype}"
+
+
+def _fetch(model: str) -> list[str]:
+    if model == TINY_NAME or model.startswith("/"):
+        return []
+    repo, _, revision = model.partition("@")
+    return [f"hf download {quote(repo)}" + (f" --revision {quote(revision)}" if revision else "")]
 
 
 def _part(name: str) -> str:

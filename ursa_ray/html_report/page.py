@@ -3,32 +3,26 @@
 import os
 import shutil
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from ursa_ray.errors import LedgerError, OptionError
-from ursa_ray.explain import of_run, planned
-from ursa_ray.files import file_sha256, published
+from ursa_ray.errors import OptionError
+from ursa_ray.explain import planned, planned_run, require_film, said_by
+from ursa_ray.files import published
 from ursa_ray.html_report.contents import contents_of, require_hash
 from ursa_ray.html_report.timeline import LEFT_PX, ROW_PX, WIDTH_PX
 from ursa_ray.ledger import CONTACT_SHEET, FILM, Run
-from ursa_ray.measured import COLUMNS, measure_film
+from ursa_ray.measured import COLUMNS, Watch, measure_film
 from ursa_ray.measures import plot_frames
-from ursa_ray.plan import Plan
 
 # A larger film stays beside the report: browsers take long over more, and mail does not.
 MAX_FILM_BYTES = 25_000_000
 
 REMEDY = "Render again: it is made anew."
-
-Watch = Callable[[Iterable[np.ndarray], int], Iterable[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -67,20 +61,18 @@ def write_report(options: ReportOptions, watch: Watch = lambda frames, num_frame
     """Write the report of a run as it is now; nothing in the run is changed.
 
     Raises:
-        OptionError: it is not a run, nothing is planned in it, or the report would be written into it.
+        OptionError: it is no run of a film, nothing is planned in it, or the report would be written into it.
         LedgerError: what it holds is damaged.
     """
-    run = Run.open(options.run)
-    plan = run.plan()
-    if plan is None:
-        raise OptionError(f"{run.url}: nothing is planned here yet. Render a storyboard first.")
+    run, plan = planned_run(options.run)
+    require_film(run)
     out = options.out or _beside(run)
     if out.resolve().is_relative_to(run.store.anywhere):
         raise OptionError(f"{out}: is inside the run {run.url}, which keeps to itself. Give an --out elsewhere.")
     if out.is_dir():
         raise OptionError(f"{out}: is a folder. Give the name of a file.")
-    with _whole_film(run, plan) as film:
-        exact = None if film is None else of_run(run, plan)
+    with run.film_of(plan) as film:
+        exact = None if film is None else said_by(film, plan)
         measured = None
         if film is not None and options.measures:
             measured = measure_film(run.where(FILM), film, exact or planned(plan), watch)
@@ -113,21 +105,8 @@ def _template() -> Template:
 
 
 def _beside(run: Run) -> Path:
-    name = run.url.rstrip("/").rpartition("/")[2]
-    return Path(f"{name}.html") if run.url.startswith("s3://") else Path(run.store.anywhere).parent / f"{name}.html"
-
-
-@contextmanager
-def _whole_film(run: Run, plan: Plan) -> Iterator[Path | None]:
-    """The film of this plan, known to be the one that was made; None if it is not joined yet."""
-    made = run.last_film
-    if made is None or made.key != plan.sha256 or not run.store.exists(FILM):
-        yield None
-        return
-    with run.store.reading(FILM) as path:
-        if file_sha256(path) != made.media_sha256:
-            raise LedgerError(f"{run.where(FILM)}: is damaged. {REMEDY}")
-        yield path
+    place = Path(run.store.anywhere)
+    return Path(f"{place.name}.html") if run.url.startswith("s3://") else place.with_name(f"{place.name}.html")
 
 
 def _shown(run: Run, film: Path, out: Path) -> Embedded:

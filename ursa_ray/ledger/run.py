@@ -22,6 +22,7 @@ from socket import gethostname
 from typing import Self
 
 from ursa_ray.errors import LeaseError, LedgerError, OptionError
+from ursa_ray.files import file_sha256
 from ursa_ray.ledger.commit import Commit
 from ursa_ray.ledger.format import FORMAT_NAME, require_format, write_format
 from ursa_ray.ledger.log import Log
@@ -130,6 +131,28 @@ class Run:
         if self.last_film is None:
             return {}
         return self.takes if self.last_film.takes is None else self.last_film.takes
+
+    @property
+    def is_sampling(self) -> bool:
+        """Whether it is of single images or videos, some of which are written: of its last plan there is no film."""
+        is_joined = self.last_film is not None and self.last_film.key == self.plan_sha256
+        return bool(self.samples) and self.storyboard_sha256 is None and not is_joined
+
+    @contextmanager
+    def film_of(self, plan: Plan) -> Iterator[Path | None]:
+        """The film of a plan, known to be the one that was made; None if it is not joined yet.
+
+        Raises:
+            LedgerError: it is damaged.
+        """
+        made = self.last_film
+        if made is None or made.key != plan.sha256 or not self.store.exists(FILM):
+            yield None
+            return
+        with self.store.reading(FILM) as path:
+            if file_sha256(path) != made.media_sha256:
+                raise LedgerError(f"{self.where(FILM)}: is damaged. Render again: it is made anew.")
+            yield path
 
     def where(self, name: str) -> str:
         """What people call a file of this run."""

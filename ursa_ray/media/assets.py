@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ursa_ray.errors import AssetError, MediaError
 from ursa_ray.files import file_sha256
-from ursa_ray.media.ffmpeg import MAX_PICTURE_PX
+from ursa_ray.media.ffmpeg import FORMATS, MAX_PICTURE_PX
 from ursa_ray.media.frames import decode_frames
 from ursa_ray.storyboard.loading import MAX_ASSET_BYTES
 
@@ -104,7 +104,7 @@ def require_clip(path: Path) -> None:
 
 
 def unusable_clip(path: Path, error: MediaError) -> AssetError:
-    return AssetError(f"{path}: is no whole MP4, MOV, MKV, WEBM, AVI, GIF or TS video ({error}). Convert it to MP4.")
+    return AssetError(f"{path}: is no whole {FORMATS} video ({error}). Convert it to MP4.")
 
 
 def open_image(path: Path) -> Image.Image:

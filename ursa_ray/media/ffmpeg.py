@@ -22,6 +22,7 @@ from ursa_ray.files import file_sha256
 
 # Demuxers that read one file and never open another: no playlists, no concat scripts, no numbered images.
 DEMUXERS = "mov,matroska,avi,gif,mpegts"
+FORMATS = "MP4, MOV, MKV, WEBM, AVI, GIF or TS"  # which they read
 MAX_PICTURE_PX = 40_000_000  # Pillow needs 4 bytes for each; 8K has 33 million
 
 # Every frame of the first picture track once, as it comes: ffmpeg neither repeats nor drops any.

@@ -10,11 +10,13 @@ from pathlib import Path
 from ursa_ray.media.ffmpeg import BITEXACT, reading, running
 
 SPECIAL = re.compile(r"[=;#\\\n]")
+MAX_BYTES = 5_000_000  # of all tags of a file: twice what ursa-ray ever writes
+
 LINE = re.compile(r"([^=;#\[]*)=((?:\\.|[^\\\n])*)\n", re.DOTALL)
 
 
 def read_tags(path: Path) -> dict[str, str]:
-    """The tags of a video by their names in lower case.
+    """The tags of a video by their names in lower case; what is beyond `MAX_BYTES` is left out.
 
     Raises:
         MediaError: it is no video, or of a format that is not read.
@@ -23,7 +25,7 @@ def read_tags(path: Path) -> dict[str, str]:
         with running(f"reading {path}", [*reading(path), "-f", "ffmetadata", "-"], stdout=listing.fileno()):
             pass
         listing.seek(0)
-        text = listing.read().decode(errors="replace").partition("\n")[2]
+        text = listing.read(MAX_BYTES).decode(errors="replace").partition("\n")[2]
     return {match[1].lower(): re.sub(r"\\(.)", r"\1", match[2], flags=re.DOTALL) for match in LINE.finditer(text)}
 
 

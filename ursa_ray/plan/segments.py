@@ -154,8 +154,10 @@ class Plan:
         return {segment.key: segment for segment in self.segments}
 
     def of(self, shot: PlannedShot) -> "Plan":
-        """The plan of one of the shots as a film of its own, which continues no other."""
-        return replace(self, title="", shots=(shot,))
+        """The plan of one of the shots as a film of its own, which continues no other: its frames count from 0."""
+        first = shot.segments[0].film[0]
+        segments = tuple(replace(each, film=(each.film[0] - first, each.film[1] - first)) for each in shot.segments)
+        return replace(self, title="", shots=(replace(shot, segments=segments),))
 
     @property
     def num_frames(self) -> int:
