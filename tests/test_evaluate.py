@@ -57,9 +57,10 @@ def test_clips_are_asked_for_with_the_published_motion_and_negative_prompt(run_c
 
 def test_a_suite_goes_on_where_it_was_stopped_and_may_grow(run_command, tmp_path):
     command = ("evaluate", "geneval", "--prompts", files.geneval(tmp_path), "--out", "out", *FAST, "--json")
-    run_command(*command, "-n", "1")
-    again = json.loads(run_command(*command, "-n", "1")[1].splitlines()[-1])
-    assert (again["generated_segments"], again["reused_segments"]) == (0, 2)
+    for number, generated, reused in (("1", 2, 0), ("1", 0, 2), ("3", 4, 2)):
+        summary = json.loads(run_command(*command, "-n", number)[1].splitlines()[-1])
+        assert (summary["generated_segments"], summary["reused_segments"]) == (generated, reused)
+    assert len(list(Path("out").rglob("*.png"))) == 6
 
 
 def test_a_job_samples_a_suite(tmp_path):

@@ -117,7 +117,9 @@ def test_sampling_again_makes_only_what_is_missing_or_damaged(sample, tmp_path):
     assert second.stat().st_mtime_ns == written_ns
 
 
-def test_no_two_samples_of_a_suite_share_a_seed(tmp_path):
+def test_no_two_samples_of_a_suite_are_drawn_with_the_same_seed(tmp_path):
     for suite in (read_geneval(files.geneval(tmp_path)), read_dpg(files.dpg(tmp_path))):
-        seeds = [sample.seed for sample in samples_of(suite, SEED)]
-        assert seeds == list(range(SEED, SEED + suite.num_samples))
+        samples = samples_of(suite, SEED)
+        assert [sample.seed for sample in samples] == 2 * list(range(SEED, SEED + 4))
+        plan = plan_samples(samples, Settings(suite.kind, steps=STEPS)).plan
+        assert len({segment.seed for segment in plan.segments}) == suite.num_samples == 8

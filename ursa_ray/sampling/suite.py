@@ -27,7 +27,10 @@ NUM_TILING = 4
 
 
 def samples_of(suite: Suite, seed: int) -> list[Sample]:
-    """Sample number k of the suite has the seed `seed` + k, so that no two are alike."""
+    """Sample number k of a prompt has the seed `seed` + k, however many there are: a suite may get more of them.
+
+    The prompt goes into what the model draws with, too, so that no two samples are alike.
+    """
     return [
         Sample(result.prompt, seed + number, path, image=result.image)
         for result in suite.results

@@ -35,7 +35,7 @@ def read_geneval(prompts: Path, rewritten: Path | None = None, num_samples: int 
     if rewritten is not None:
         texts |= _rewritten(rewritten, len(entries))
     results = (
-        Result(f"{index:05d}/samples/{sample:05d}.png", texts[index], (index * count + sample,))
+        Result(f"{index:05d}/samples/{sample:05d}.png", texts[index], (sample,))
         for index in range(len(entries))
         for sample in range(count)
     )
@@ -51,8 +51,8 @@ def read_dpg(prompts: Path) -> Suite:
     """
     texts = _dpg_folder(prompts) if prompts.is_dir() else _dpg_list(prompts)
     results = (
-        Result(f"{name}.png", text, tuple(range(number * GRID, (number + 1) * GRID)))
-        for number, (name, text) in enumerate(texts.items())
+        Result(f"{name}.png", text, tuple(range(GRID)))
+        for name, text in texts.items()
     )
     return Suite("dpg", "image", IMAGES, tuple(results), (prompts,))
 

@@ -34,7 +34,7 @@ class Result:
     Attributes:
         path: where it lies in the folder that the scorer is given.
         prompt: what it is made of.
-        numbers: which samples of the suite are in it, each with a seed of its own: one, or the four of a grid of 2 x 2.
+        numbers: which samples of its prompt are in it: one, or the four of a grid of 2 x 2.
         image: the first frame of a video.
     """
 

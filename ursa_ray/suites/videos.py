@@ -100,8 +100,6 @@ def _of_lines(path: Path, rewritten: Path | None) -> Iterator[Asked]:
 
 def _results(asked: Iterable[Asked], num_samples: int | None) -> Iterator[Result]:
     """A result for each sample; a prompt that is there twice, as two are in VBench, is sampled once."""
-    number = 0
     for one in {one.name: one for one in asked}.values():
         for sample in range(num_samples or one.num_samples):
-            yield Result(f"{one.name}-{sample}.mp4", one.text, (number,), one.image)
-            number += 1
+            yield Result(f"{one.name}-{sample}.mp4", one.text, (sample,), one.image)
