@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -90,6 +91,43 @@ def test_an_id_that_would_leave_the_folder_is_refused(tmp_path, name):
     path.write_text(json.dumps([{"id": name, "prompt": "shoes"}]))
     with pytest.raises(OptionError, match=r"entry 0: .* cannot name a file"):
         read_dpg(path)
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        (["a", "b", "a"], "entry 2: has the id 'a' of "),
+        (["a.b"], "entry 0: 'a.b' has a dot"),  # compute_dpg_bench.py: `img_path.split('/')[-1].split('.')[0]`
+    ],
+)
+def test_dpg_ids_that_the_scorer_would_take_for_others_are_refused(tmp_path, ids, says):
+    path = tmp_path / "prompts.json"
+    path.write_text(json.dumps([{"id": name, "prompt": f"shoes {index}"} for index, name in enumerate(ids)]))
+    with pytest.raises(OptionError, match=says):
+        read_dpg(path)
+
+
+def test_two_rewritten_prompts_of_one_id_are_refused(tmp_path):
+    entries = [{"id": 0, "dense_prompt": text} for text in ("a bench at length", "another")]
+    (tmp_path / "twice.json").write_text(json.dumps(entries))
+    with pytest.raises(OptionError, match="entry 1: has the id 0 of an earlier one"):
+        read_geneval(files.geneval(tmp_path), tmp_path / "twice.json")
+
+
+def test_every_result_knows_where_its_prompt_is_from(tmp_path):
+    metadata, rewritten, folder = files.geneval(tmp_path), files.geneval_rewritten(tmp_path), files.dpg(tmp_path)
+    assert [r.where for r in read_geneval(metadata, num_samples=1).results] == [f"{metadata}:1", f"{metadata}:2"]
+    assert [r.where for r in read_geneval(metadata, rewritten, 1).results] == [
+        f"{rewritten}: entry 1",
+        f"{rewritten}: entry 0",
+    ]
+    assert [r.where for r in read_dpg(folder).results] == [str(folder / "7.txt"), str(folder / "vrd6.txt")]
+
+
+def test_a_pipe_is_no_file_of_prompts_and_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OptionError, match="is not a regular file"):
+        read_geneval(tmp_path / "pipe")
 
 
 def test_an_empty_folder_of_dpg_prompts_is_refused(tmp_path):
