@@ -9,6 +9,7 @@ import pytest
 
 from tests.suites import files
 from ursa_ray.checkpoint.released import RELEASED
+from ursa_ray.files import file_sha256
 from ursa_ray.ledger import Run
 from ursa_ray.suites.images import IMAGES
 from ursa_ray.suites.videos import VIDEOS
@@ -29,6 +30,9 @@ def test_a_suite_is_sampled_with_what_it_was_sampled_with_beside_it(run_command,
     summary = json.loads(out.splitlines()[-1])
     assert summary == json.loads(Path("out-run/evaluation.json").read_text())
     assert (summary["num_prompts"], summary["num_samples"], summary["num_files"]) == (2, 4, 4)
+    assert summary["files"] == {"prompts": {"path": str(prompts), "sha256": file_sha256(prompts)}}
+    assert (summary["number"], summary["dimensions"]) == (2, [])
+    assert (summary["devices"], summary["dtypes"]) == (["cpu"], ["torch.float32"])
     assert (summary["settings"]["steps"], summary["settings"]["guidance"], summary["first_seed"]) == (2, 7.0, 1337)
     assert sorted(str(path) for path in Path("out").rglob("*.*")) == [
         "out/00000/metadata.jsonl",
@@ -57,9 +61,45 @@ def test_clips_are_asked_for_with_the_published_motion_and_negative_prompt(run_c
 
 def test_a_suite_goes_on_where_it_was_stopped_and_may_grow(run_command, tmp_path):
     command = ("evaluate", "geneval", "--prompts", files.geneval(tmp_path), "--out", "out", *FAST, "--json")
-    run_command(*command, "-n", "1")
-    again = json.loads(run_command(*command, "-n", "1")[1].splitlines()[-1])
-    assert (again["generated_segments"], again["reused_segments"]) == (0, 2)
+    for number, generated, reused in (("1", 2, 0), ("1", 0, 2), ("3", 4, 2)):
+        summary = json.loads(run_command(*command, "-n", number)[1].splitlines()[-1])
+        assert (summary["generated_segments"], summary["reused_segments"]) == (generated, reused)
+    assert len(list(Path("out").rglob("*.png"))) == 6
+
+
+def test_the_hash_of_a_folder_of_prompts_tells_when_one_has_changed(run_command, tmp_path):
+    prompts, hashes = files.dpg(tmp_path), []
+    for text in ("a figure at the corner", "a figure at the corner", "another figure"):
+        (prompts / "vrd6.txt").write_text(text)
+        run_command("evaluate", "dpg", "--prompts", prompts, "--out", "out", *FAST)
+        summary = json.loads(Path("out-run/evaluation.json").read_text())
+        hashes.append(summary["files"]["prompts"]["sha256"])
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_prompt_that_cannot_be_used_is_told_with_where_it_is_from(run_command, tmp_path):
+    prompts = files.dpg(tmp_path)
+    (prompts / "vrd6.txt").write_text("a\0b")
+    code, _, said = run_command("evaluate", "dpg", "--prompts", prompts, "--out", "out", *FAST)
+    assert code == 2
+    assert f"{prompts / 'vrd6.txt'}: shots[4]" in said
+
+
+def test_the_work_is_never_in_the_folder_that_a_scorer_reads(run_command, monkeypatch, tmp_path):
+    prompts = files.dpg(tmp_path)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert run_command("evaluate", "dpg", "--prompts", prompts, "--out", ".", *FAST)[0] == 0
+    assert sorted(path.name for path in Path().iterdir()) == ["7.png", "vrd6.png"]
+    assert Run.open(tmp_path / "here-run").samples
+
+
+@pytest.mark.parametrize("places", [("--out", ""), ("--out", "a", "--run", "a"), ("--out", "a", "--run", "a/b")])
+def test_places_that_are_none_or_in_each_other_are_refused(run_command, tmp_path, places):
+    prompts = files.dpg(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert run_command("evaluate", "dpg", "--prompts", prompts, *places, *FAST)[0] == 2
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_job_samples_a_suite(tmp_path):

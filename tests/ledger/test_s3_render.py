@@ -46,6 +46,14 @@ def test_a_render_of_a_run_that_another_works_on_exits_with_7(bucket, tmp_path, 
     assert "another render works on this run (process " in err
 
 
+def test_results_for_a_bucket_that_is_not_there_are_refused_before_anything_is_made(bucket, tmp_path, run_command):
+    command = ["image", "a red circle", "--steps", "2", "--device", "cpu", "--run", tmp_path / "work"]
+    code, _, err = run_command(*command, "--out", f"{bucket}-not/suite")
+    assert code == 2
+    assert "-not/suite: cannot be written (there is no such bucket)" in err
+    assert not (tmp_path / "work").exists()
+
+
 def test_images_in_a_bucket_are_found_again_and_a_damaged_one_is_written_anew(bucket, run_command):
     command = ["image", "a red circle", "a blue square", "--steps", "2", "--device", "cpu", "--json"]
     command += ["--run", f"{bucket}/x", "--out", f"{bucket}/suite"]

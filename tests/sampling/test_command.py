@@ -1,6 +1,7 @@
 """`ursa-ray image` and `video` as users meet them: what they print, what lies there, what they refuse."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from ursa_ray.media.frames import decode_frames
 
 MEADOW = "a red circle over a green meadow"
 SEA = "a purple square over a blue sea"
+SUITE = ("evaluate", "vbench", "--model", "tiny", "--prompts", "prompts.txt", "--out", "out")
 FAST = ("--steps", "2", "--device", "cpu")
 
 
@@ -56,7 +58,7 @@ def test_four_images_of_a_prompt_are_four_files_whose_paths_are_printed(run_comm
     assert code == 0
     assert len(files) == len({file_sha256(Path(file)) for file in files}) == 4
     for seed, file in enumerate(files):
-        assert file.endswith(f"/samples/a-red-circle-over-a-green-meadow-4a5076fd6d-{seed}.png")
+        assert re.search(f"/samples/a-red-circle-over-a-green-meadow-[0-9a-f]{{10}}-{seed}.png$", file)
         with Image.open(file, formats=["PNG"]) as image:
             image.load()
             assert (image.size, image.mode) == ((64, 48), "RGB")
@@ -78,6 +80,24 @@ def test_results_lie_where_out_says_and_the_work_where_run_says(run_command, tmp
     assert Run.open(tmp_path / "work").segments
     assert not (tmp_path / "work" / "samples").exists()
     assert not (tmp_path / "renders").exists()
+
+
+def test_results_of_other_settings_take_no_others_place(run_command):
+    for steps in ("2", "4"):
+        assert run_command("image", MEADOW, "--steps", steps, "--device", "cpu", "--out", "mine")[0] == 0
+    assert len(list(Path("mine").iterdir())) == 2
+
+
+def test_the_run_of_a_film_is_refused_and_stays_as_it_is(run_command, tmp_path):
+    Path("film.yaml").write_text("version: 1\nmodel: tiny\nshots: [{id: a, prompt: x, frames: 5, steps: 1}]\n")
+    assert run_command("render", "film.yaml", "--run", "film", "--device", "cpu")[0] == 0
+    before = Run.open("film").plan_sha256
+    for command in (("image", MEADOW), ("video", MEADOW)):
+        code, _, err = run_command(*command, *FAST, "--run", "film", "--out", "mine")
+        assert code == 2
+        assert "film: is the run of a film" in err
+    assert Run.open("film").plan_sha256 == before
+    assert not Path("mine").exists()
 
 
 def test_status_counts_results(run_command):
@@ -160,13 +180,13 @@ def test_a_job_refuses_places_that_are_gone_with_it(run_command, monkeypatch, tm
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["image", "video"])
-def test_an_interrupted_command_says_how_to_go_on(run_command, monkeypatch, command):
+@pytest.mark.parametrize("command", [("image", MEADOW), ("video", MEADOW), SUITE])
+def test_an_interrupted_command_says_how_to_go_on(run_command, monkeypatch, prompts, command):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ursa_ray.render.Director", interrupt)
-    code, out, err = run_command(command, MEADOW, *FAST)
+    code, out, err = run_command(*command, *FAST)
     assert (code, out) == (130, "")
     assert err.splitlines()[-1].endswith("interrupted; what is committed is safe, give the same command to go on")
 
@@ -253,6 +273,10 @@ BAD = {
     "a long prompt in a file": (["image", "--prompts", "long.txt"], "long.txt:3: shots[1]"),
     "too many": (["image", "--prompts", "long.txt", "-n", "1000", "--seed", str(2**63 - 1)], "--seed is"),
     "a folder that cannot be": (["image", "x", "--out", "prompts.txt"], "prompts.txt: cannot be written"),
+    "results among the work": (["image", "x", "--out", "work/mine", "--run", "work"], "one is in the other"),
+    "work among the results": (["image", "x", "--out", "mine", "--run", "mine/work"], "one is in the other"),
+    "work where results are": (["image", "x", "--out", "mine", "--run", "./mine/"], "one is in the other"),
+    "nowhere": (["image", "x", "--out", ""], "--out is empty"),
     "a run that is none": (["image", "x", "--run", "."], ".: is neither a run nor an empty folder"),
     "fewer replicas than at least": (["image", "x", "--replicas", "1", "--min-replicas", "2"], "--min-replicas 2"),
 }

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from ursa_ray.sampling import Sample, Settings, run_name
-from ursa_ray.sampling.names import shot_name
+from ursa_ray.sampling.names import file_name, shot_name
 from ursa_ray.storyboard import Shot
 
 IMAGES = Settings("image")
@@ -31,7 +31,18 @@ def test_a_name_tells_prompts_seeds_and_conditions_apart_and_nothing_else():
         (Sample("a bear"), "ff"),
     ]
     assert len({shot_name(*sample) for sample in samples}) == 4
-    assert shot_name(Sample("a bear", path="x.png", line=9), None) == shot_name(Sample("a bear"), None)
+    assert shot_name(Sample("a bear", path="x.png", where="a.txt:9"), None) == shot_name(Sample("a bear"), None)
+
+
+def test_a_file_is_of_its_prompt_seed_condition_and_settings():
+    names = [
+        file_name(Sample("a bear"), None, IMAGES),
+        file_name(Sample("a bear"), None, Settings("image", steps=9)),
+        file_name(Sample("a bear", 1), None, IMAGES),
+        file_name(Sample("a bear"), "ff", IMAGES),
+    ]
+    assert len(set(names)) == 4
+    assert re.fullmatch("a-bear-[0-9a-f]{10}-0", names[0])
 
 
 def test_a_run_is_of_its_prompts_and_settings():

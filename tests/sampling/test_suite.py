@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 from PIL import Image
 
 from tests.suites import files
-from ursa_ray.executor import InProcessExecutor
+from ursa_ray.errors import OptionError, RenderError
+from ursa_ray.executor import Failed, InProcessExecutor
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger import Run
+from ursa_ray.listener import Listener
 from ursa_ray.media import probe
 from ursa_ray.sampling import Settings, plan_samples, sample_suite, samples_of
 from ursa_ray.suites import read_dpg, read_geneval, read_vbench, read_vbench_i2v
@@ -26,11 +29,11 @@ SEED = 1337
 def sample(tmp_path):
     """Sample a suite into `out` of a test."""
 
-    def sample(suite):
+    def sample(suite, listener=None, kind=InProcessExecutor):
         planned = plan_samples(samples_of(suite, SEED), Settings(suite.kind, steps=STEPS))
         run = Run.create(tmp_path / "run")
         options = WorkerOptions(planned.plan.model, planned.plan.weights_sha256, run.store.anywhere, device="cpu")
-        return sample_suite(suite, planned, run, InProcessExecutor(options), str(tmp_path / "out"))
+        return sample_suite(suite, planned, run, kind(options), str(tmp_path / "out"), listener)
 
     return sample
 
@@ -117,7 +120,66 @@ def test_sampling_again_makes_only_what_is_missing_or_damaged(sample, tmp_path):
     assert second.stat().st_mtime_ns == written_ns
 
 
-def test_no_two_samples_of_a_suite_share_a_seed(tmp_path):
+class Unlucky(InProcessExecutor):
+    """Fails at all shoes."""
+
+    def submit(self, request):
+        self.request, self.place = request, super().submit(request)
+        return self.place
+
+    def next_event(self, timeout_s):
+        if "shoes" in self.request.segment.prompt:
+            self._running = self._worker = None
+            return self.place, Failed(self.request.segment.key, RuntimeError("out of memory"))
+        return super().next_event(timeout_s)
+
+
+def test_grids_whose_samples_are_there_are_written_though_others_fail(sample, tmp_path):
+    with pytest.raises(RenderError, match="shoes"):
+        sample(read_dpg(files.dpg(tmp_path)), kind=Unlucky)
+    assert tree(tmp_path / "out") == ["vrd6.png"]
+
+
+def test_grids_appear_while_others_are_still_being_made(sample, tmp_path):
+    class Watch(Listener):
+        seen = ()
+
+        def start(self, segment, place):
+            if segment.seed == last.seed:
+                time.sleep(1)  # of what is written side by side
+                self.seen = tree(tmp_path / "out")
+
+    suite, watch = read_dpg(files.dpg(tmp_path)), Watch()
+    last = plan_samples(samples_of(suite, SEED), Settings(suite.kind, steps=STEPS)).plan.segments[-1]
+    sample(suite, watch)
+    assert watch.seen == ["7.png"]
+
+
+def test_what_a_scorer_reads_beside_images_is_there_though_sampling_is_interrupted(sample, tmp_path):
+    class Interrupting(Listener):
+        def finish(self, segment, place, seconds):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sample(read_geneval(files.geneval(tmp_path)), Interrupting())
+    assert {"00000/metadata.jsonl", "00001/metadata.jsonl"} <= set(tree(tmp_path / "out"))
+
+
+def test_results_that_are_not_asked_for_are_refused_with_their_names_since_scorers_read_them(sample, tmp_path):
+    path = files.geneval(tmp_path)
+    sample(read_geneval(path, num_samples=2))
+    before = tree(tmp_path / "out")
+    with pytest.raises(OptionError, match=r"holds 00000/samples/00001\.png, 00001/samples/00001\.png, which is not"):
+        sample(read_geneval(path, num_samples=1))
+    assert tree(tmp_path / "out") == before
+    (tmp_path / "out" / "00001" / "samples" / "00001.png").unlink()
+    (tmp_path / "out" / "00000" / "samples" / "00001.png").unlink()
+    assert sample(read_geneval(path, num_samples=1)).generated_segments == 0
+
+
+def test_no_two_samples_of_a_suite_are_drawn_with_the_same_seed(tmp_path):
     for suite in (read_geneval(files.geneval(tmp_path)), read_dpg(files.dpg(tmp_path))):
-        seeds = [sample.seed for sample in samples_of(suite, SEED)]
-        assert seeds == list(range(SEED, SEED + suite.num_samples))
+        samples = samples_of(suite, SEED)
+        assert [sample.seed for sample in samples] == 2 * list(range(SEED, SEED + 4))
+        plan = plan_samples(samples, Settings(suite.kind, steps=STEPS)).plan
+        assert len({segment.seed for segment in plan.segments}) == suite.num_samples == 8

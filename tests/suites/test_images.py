@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_dpg_wants_one_grid_of_four_samples_named_as_the_prompts_file(tmp_path):
     suite = read_dpg(files.dpg(tmp_path))
     assert [(result.path, result.prompt, result.numbers) for result in suite.results] == [
         ("7.png", "five pairs of shoes", (0, 1, 2, 3)),
-        ("vrd6.png", "a figure at the corner", (4, 5, 6, 7)),
+        ("vrd6.png", "a figure at the corner", (0, 1, 2, 3)),
     ]
 
 
@@ -44,10 +45,11 @@ def test_dpg_prompts_may_be_the_published_list(tmp_path):
     assert [result.path for result in read_dpg(path).results] == ["111.png"]
 
 
-def test_every_sample_of_a_suite_has_a_number_of_its_own(tmp_path):
-    for suite in (read_geneval(files.geneval(tmp_path)), read_dpg(files.dpg(tmp_path))):
-        numbers = [number for result in suite.results for number in result.numbers]
-        assert sorted(set(numbers)) == list(range(suite.num_samples))
+def test_a_sample_has_the_same_number_however_many_there_are_of_its_prompt(tmp_path):
+    path = files.geneval(tmp_path)
+    two, three = ({r.path: r.numbers for r in read_geneval(path, num_samples=n).results} for n in (2, 3))
+    assert two.items() <= three.items()
+    assert sorted(three.values()) == [(0,), (0,), (1,), (1,), (2,), (2,)]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,43 @@ def test_an_id_that_would_leave_the_folder_is_refused(tmp_path, name):
     path.write_text(json.dumps([{"id": name, "prompt": "shoes"}]))
     with pytest.raises(OptionError, match=r"entry 0: .* cannot name a file"):
         read_dpg(path)
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        (["a", "b", "a"], "entry 2: has the id 'a' of "),
+        (["a.b"], "entry 0: 'a.b' has a dot"),  # compute_dpg_bench.py: `img_path.split('/')[-1].split('.')[0]`
+    ],
+)
+def test_dpg_ids_that_the_scorer_would_take_for_others_are_refused(tmp_path, ids, says):
+    path = tmp_path / "prompts.json"
+    path.write_text(json.dumps([{"id": name, "prompt": f"shoes {index}"} for index, name in enumerate(ids)]))
+    with pytest.raises(OptionError, match=says):
+        read_dpg(path)
+
+
+def test_two_rewritten_prompts_of_one_id_are_refused(tmp_path):
+    entries = [{"id": 0, "dense_prompt": text} for text in ("a bench at length", "another")]
+    (tmp_path / "twice.json").write_text(json.dumps(entries))
+    with pytest.raises(OptionError, match="entry 1: has the id 0 of an earlier one"):
+        read_geneval(files.geneval(tmp_path), tmp_path / "twice.json")
+
+
+def test_every_result_knows_where_its_prompt_is_from(tmp_path):
+    metadata, rewritten, folder = files.geneval(tmp_path), files.geneval_rewritten(tmp_path), files.dpg(tmp_path)
+    assert [r.where for r in read_geneval(metadata, num_samples=1).results] == [f"{metadata}:1", f"{metadata}:2"]
+    assert [r.where for r in read_geneval(metadata, rewritten, 1).results] == [
+        f"{rewritten}: entry 1",
+        f"{rewritten}: entry 0",
+    ]
+    assert [r.where for r in read_dpg(folder).results] == [str(folder / "7.txt"), str(folder / "vrd6.txt")]
+
+
+def test_a_pipe_is_no_file_of_prompts_and_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OptionError, match="is not a regular file"):
+        read_geneval(tmp_path / "pipe")
 
 
 def test_an_empty_folder_of_dpg_prompts_is_refused(tmp_path):

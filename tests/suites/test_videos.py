@@ -21,7 +21,9 @@ def test_a_prompt_that_is_there_twice_is_sampled_once(tmp_path):
     suite = read_vbench(files.vbench(tmp_path))
     paths = [result.path for result in suite.results]
     assert len(paths) == len(set(paths)) == 25 + 5 + 5
-    assert [result.numbers for result in suite.results] == [(number,) for number in range(35)]
+    assert [result.numbers for result in suite.results] == [
+        (number,) for count in (25, 5, 5) for number in range(count)
+    ]
 
 
 def test_rewritten_vbench_prompts_go_by_line_and_names_stay_short(tmp_path):
@@ -35,6 +37,26 @@ def test_rewritten_vbench_prompts_go_by_line_and_names_stay_short(tmp_path):
     ]
 
 
+def test_rewritten_prompts_may_go_by_entry_so_that_flicker_keeps_its_25_clips(tmp_path):
+    short, long = files.vbench(tmp_path), tmp_path / "all_dimension_longer.txt"
+    long.write_text("A sign at length.\nA bicycle at length.\nPrints at length.\nMore prints at length.\n")
+    texts = [result.prompt for result in read_vbench(short, long).results]
+    assert texts == 25 * ["A sign at length."] + 5 * ["A bicycle at length."] + 5 * ["More prints at length."]
+    (result,) = read_vbench(short, long, ["color"], num_samples=1).results
+    assert (result.path, result.prompt, result.where) == (
+        "a red bicycle-0.mp4",
+        "A bicycle at length.",
+        f"{long}:2",
+    )
+
+
+def test_the_files_of_another_suite_are_not_read_as_prompts(tmp_path):
+    with pytest.raises(OptionError, match=r"evaluation_metadata\.jsonl:1: is JSON, expected a prompt"):
+        read_vbench(files.geneval(tmp_path))
+    with pytest.raises(OptionError, match=r"prompts\.json:1: is JSON, expected a prompt"):
+        read_vbench(files.vbench(tmp_path), files.geneval_rewritten(tmp_path))
+
+
 def test_image_to_video_begins_with_the_suites_image(tmp_path):
     (tmp_path / "a beach.jpg").touch()
     suite = read_vbench_i2v(files.vbench_i2v(tmp_path), tmp_path, num_samples=1)
@@ -45,7 +67,7 @@ def test_image_to_video_begins_with_the_suites_image(tmp_path):
 
 
 def test_missing_images_are_told_before_anything_is_sampled(tmp_path):
-    with pytest.raises(OptionError, match=r"a beach\.jpg: there is no such image; 2 are missing"):
+    with pytest.raises(OptionError, match=r"a beach\.jpg: there is no such image \(1 missing in all\)"):
         read_vbench_i2v(files.vbench_i2v(tmp_path), tmp_path)
 
 

@@ -21,6 +21,7 @@ GO_ON = {
     "render": "; what is committed is safe, render again to go on",
     "image": "; what is committed is safe, give the same command to go on",
     "video": "; what is committed is safe, give the same command to go on",
+    "evaluate": "; what is committed is safe, give the same command to go on",
 }
 
 app = typer.Typer(

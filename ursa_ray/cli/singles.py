@@ -14,8 +14,9 @@ from ursa_ray.cli.options import (
     LogFormatChoice,
     parse_size,
 )
-from ursa_ray.cli.output import few, say, say_json, warn
-from ursa_ray.cli.replicas import Replicas, log_for, metrics_of, require_lasting_in_a_job, takes_replicas
+from ursa_ray.cli.output import say, say_json
+from ursa_ray.cli.replicas import Replicas, takes_replicas
+from ursa_ray.cli.sampling import Sampling, make_with
 from ursa_ray.errors import OptionError
 
 if TYPE_CHECKING:
@@ -179,36 +180,23 @@ def video(
 
 
 def _make(settings: "Settings", asked: Asked, replicas: Replicas, log_format: LogFormatChoice, as_json: bool) -> None:
-    from ursa_ray.ledger import Run
-    from ursa_ray.listener import Several
-    from ursa_ray.model import check_weights
-    from ursa_ray.sampling import make_samples, open_results, plan_samples, seeds_of
+    from ursa_ray.sampling import make_samples, open_results, seeds_of
     from ursa_ray.summary import samples_summary
 
-    samples = _samples(asked)
-    url = asked.run if asked.run is not None else f"renders/{_run_name(samples, settings, asked.file)}"
-    require_lasting_in_a_job(url)
-    if asked.out is not None:
-        require_lasting_in_a_job(asked.out, "--out")
-    log = log_for(log_format, url)
-    planned = plan_samples(
-        list(seeds_of(samples, asked.number, asked.seed)),
-        settings,
-        "" if asked.file is None else str(asked.file),
-        fetch=True,
+    prompts = _samples(asked)
+    url = asked.run if asked.run is not None else f"renders/{_run_name(prompts, settings, asked.file)}"
+    samples = list(seeds_of(prompts, asked.number, asked.seed))
+    done = make_with(
+        Sampling(samples, settings, url, asked.out),
+        replicas,
+        log_format,
+        open_results,
+        lambda planned, run, executor, listener: make_samples(planned, run, executor, listener, asked.out),
     )
-    warn(few(planned.warnings))
-    executor = replicas.executor(planned.plan, url)
-    check_weights(planned.checkpoint)
-    if asked.out is not None:
-        open_results(asked.out)  # before anything is written
-    run = Run.create(url)
-    with log as told:
-        made = make_samples(planned, run, executor, Several(told, *metrics_of(executor, url)), asked.out)
-    for file in dict.fromkeys(made.files):
+    for file in dict.fromkeys(done.made.files):
         say(file)
     if as_json:
-        say_json(samples_summary(url, planned, made))
+        say_json(samples_summary(url, done.planned, done.made))
 
 
 def _samples(asked: Asked) -> "list[Sample]":
@@ -224,7 +212,8 @@ def _samples(asked: Asked) -> "list[Sample]":
         found = read_prompts(asked.file)
     else:
         found = [Prompt(text, number) for number, text in enumerate(asked.prompts or (), 1)]
-    return [Sample(prompt.text, image=asked.image, video=asked.video, line=prompt.line) for prompt in found]
+    named = "prompt " if asked.file is None else f"{asked.file}:"
+    return [Sample(each.text, image=asked.image, video=asked.video, where=f"{named}{each.line}") for each in found]
 
 
 def _run_name(samples: "Sequence[Sample]", settings: "Settings", file: Path | None) -> str:

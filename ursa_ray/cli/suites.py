@@ -13,8 +13,9 @@ from ursa_ray.cli.options import (
     LogFormatChoice,
     parse_size,
 )
-from ursa_ray.cli.output import few, say, say_json, warn
-from ursa_ray.cli.replicas import Replicas, log_for, metrics_of, require_lasting_in_a_job, takes_replicas
+from ursa_ray.cli.output import say, say_json
+from ursa_ray.cli.replicas import Replicas, takes_replicas
+from ursa_ray.cli.sampling import Sampling, make_with
 from ursa_ray.cli.singles import Size
 from ursa_ray.errors import OptionError
 
@@ -64,8 +65,8 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Longer prompts to sample instead: JSON of id and dense_prompt for GenEval, a line each for "
-            "all_dimension.txt of VBench.",
+            help="Longer prompts to sample instead: JSON of id and dense_prompt for GenEval; for VBench a line for each "
+            "entry or line of --prompts, as all_dimension_longer.txt has.",
             show_default=False,
         ),
     ] = None,
@@ -111,10 +112,7 @@ def evaluate(
 
     The same command goes on where it was stopped.
     """
-    from ursa_ray.ledger import Run
-    from ursa_ray.listener import Several
-    from ursa_ray.model import check_weights
-    from ursa_ray.sampling import Settings, open_results, plan_samples, sample_suite, samples_of, suite_summary
+    from ursa_ray.sampling import Settings, open_suite, sample_suite, samples_of, suite_summary
 
     given = {
         "--rewritten": rewritten,
@@ -135,26 +133,29 @@ def evaluate(
         guidance=guidance,
         negative_prompt=preset.negative_prompt or None,
     )
-    url = run if run is not None else f"{out.rstrip('/')}-run"
-    require_lasting_in_a_job(url)
-    require_lasting_in_a_job(out, "--out")
-    log = log_for(log_format, url)
-    planned = plan_samples(samples_of(read, seed), settings, str(prompts), fetch=True)
-    warn(few(planned.warnings))
-    executor = replicas.executor(planned.plan, url)
-    check_weights(planned.checkpoint)
-    open_results(out)  # before anything is written
-    kept = Run.create(url)
-    with log as told:
-        made = sample_suite(read, planned, kept, executor, out, Several(told, *metrics_of(executor, url)))
-    summary = suite_summary(read, settings, seed, planned, made, out)
-    kept.store.put("evaluation.json", json.dumps(summary, indent=1).encode())
+    done = make_with(
+        Sampling(samples_of(read, seed), settings, run if run is not None else _run_beside(out), out),
+        replicas,
+        log_format,
+        lambda out: open_suite(read, out),
+        lambda planned, run, executor, listener: sample_suite(read, planned, run, executor, out, listener),
+    )
+    summary = suite_summary(read, settings, seed, done.planned, done.run, done.made, out)
+    done.run.store.put("evaluation.json", json.dumps(summary, indent=1).encode())
     say(
         f"{out}: {len(read.results):,} files of {read.num_samples:,} samples of {read.num_prompts:,} prompts, "
-        f"{read.name}, {settings.model}; {kept.where('evaluation.json')} says how"
+        f"{read.name}, {settings.model}; {done.run.where('evaluation.json')} says how"
     )
     if as_json:
         say_json(summary)
+
+
+def _run_beside(out: str) -> str:
+    """`OUT-run`, in no folder that a scorer reads."""
+    if "://" in out:
+        return f"{out.rstrip('/')}-run"
+    folder = Path(out)
+    return f"{folder.resolve() if folder.name in ('', '..') else folder}-run"
 
 
 def _require_taken(suite: SuiteName, given: set[str]) -> None:

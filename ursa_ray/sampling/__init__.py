@@ -12,12 +12,12 @@ rendered and committed like any; then every shot becomes a file.
 stopped: it generates what is not committed, and writes what is missing or damaged.
 """
 
-from ursa_ray.sampling.make import Made, make_samples, open_results
+from ursa_ray.sampling.make import Made, make_samples, open_results, require_apart, require_no_film
 from ursa_ray.sampling.names import run_name
 from ursa_ray.sampling.planning import Planned, plan_samples
 from ursa_ray.sampling.prompts import Prompt, read_prompts
 from ursa_ray.sampling.samples import Sample, Settings, seeds_of
-from ursa_ray.sampling.suite import sample_suite, samples_of, suite_summary
+from ursa_ray.sampling.suite import open_suite, sample_suite, samples_of, suite_summary
 
 __all__ = [
     "Made",
@@ -27,8 +27,11 @@ __all__ = [
     "Settings",
     "make_samples",
     "open_results",
+    "open_suite",
     "plan_samples",
     "read_prompts",
+    "require_apart",
+    "require_no_film",
     "run_name",
     "sample_suite",
     "samples_of",

@@ -4,7 +4,7 @@ A file is known to be whole by its hash, which the ledger has under the hash of 
 """
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,11 @@ from ursa_ray.plan import Plan, PlannedShot, Segment
 # A PNG of 1024x1024 takes a third of a second of a core, and so do its frames to be read.
 NUM_WRITING = 4
 
+# Hashing leaves Python's lock alone, and of files in a bucket most of the time is waiting for them.
+NUM_READING = 16
+
+Arrived = Callable[[str, str], None]
+
 # Entries of the log take time to read; one that is lost with a killed process costs so many files, not segments.
 NOTE_EVERY = 32
 
@@ -29,16 +34,23 @@ NOTE_EVERY = 32
 class Delivery(Listener):
     """Writes the files of shots into `out` for as long as the context lasts; told of segments as a render's listener.
 
-    `paths` has those of every shot, relative to `out`. Only missing and damaged ones are written. What goes wrong with
-    files is raised at the end, when all others are written.
+    `paths` has those of every shot, relative to `out`. Only missing and damaged ones are written. `arrived` is called
+    with the path and the sha256 of each file that is there, also from other threads. What goes wrong with files is
+    raised at the end, when all others are written.
     """
 
-    def __init__(self, plan: Plan, run: Run, out: Store, paths: Mapping[str, Sequence[str]]):
-        self._plan, self._run, self._out = plan, run, out
+    def __init__(
+        self,
+        plan: Plan,
+        run: Run,
+        out: Store,
+        paths: Mapping[str, Sequence[str]],
+        arrived: Arrived = lambda path, sha256: None,
+    ):
+        self._plan, self._run, self._out, self._paths, self._arrived = plan, run, out, paths, arrived
         self._hashes = {shot.id: plan.of(shot).sha256 for shot in plan.shots}
-        lacking = {shot: [path for path in paths[shot] if not self._is_there(shot, path)] for shot in paths}
-        self._shots = {shot.id: shot for shot in plan.shots if lacking[shot.id]}
-        self._lacking = {shot: lacking[shot] for shot in self._shots}
+        self._lacking = self._find_lacking()
+        self._shots = {shot.id: shot for shot in plan.shots if shot.id in self._lacking}
         self._writing: dict[Future[str], str] = {}
         self._errors: list[BaseException] = []
 
@@ -51,6 +63,8 @@ class Delivery(Listener):
         framed = self._run.framed()
         self._frameless = {name: {s.key for s in shot.segments} - framed for name, shot in self._shots.items()}
         self._pool = ThreadPoolExecutor(NUM_WRITING, "delivery")
+        for name in self._paths.keys() - self._shots.keys():
+            self._tell(name, self._run.samples[self._hashes[name]])
         for name in [name for name, keys in self._frameless.items() if not keys]:
             self._begin(name)
         return self
@@ -84,7 +98,12 @@ class Delivery(Listener):
                 sweep_beside(local / name)
                 write_result(local / name, film, partial(segment_frames, self._run))
                 sha256 = file_sha256(local / name)
+        self._tell(shot.id, sha256)
         return sha256
+
+    def _tell(self, name: str, sha256: str) -> None:
+        for path in self._paths[name]:
+            self._arrived(path, sha256)
 
     def _note(self) -> None:
         """Put into the ledger what was written since; in the thread of the render."""
@@ -101,6 +120,17 @@ class Delivery(Listener):
         if files:
             with uninterrupted():
                 self._run.commit(Commit("samples", self._plan.sha256, version=__version__, files=files))
+
+    def _find_lacking(self) -> dict[str, list[str]]:
+        """Paths of missing and damaged files of each shot that has such."""
+        places = [(shot, path) for shot, paths in self._paths.items() for path in paths]
+        with ThreadPoolExecutor(NUM_READING, "reading") as pool:
+            found = list(pool.map(self._is_there, *zip(*places, strict=True)))
+        lacking: dict[str, list[str]] = {}
+        for (shot, path), is_there in zip(places, found, strict=True):
+            if not is_there:
+                lacking.setdefault(shot, []).append(path)
+        return lacking
 
     def _is_there(self, shot: str, path: str) -> bool:
         sha256 = self._run.samples.get(self._hashes[shot])

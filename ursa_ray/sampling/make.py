@@ -1,16 +1,19 @@
 """Makes what is missing of a sampling, by the director and the ledger of any render, and its files."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ursa_ray.errors import OptionError
 from ursa_ray.executor import Executor
+from ursa_ray.files import ASIDE
 from ursa_ray.ledger import SAMPLES, Run, Store, open_store
 from ursa_ray.listener import Listener, Several
 from ursa_ray.render import begin, make_segments
 from ursa_ray.report import remove_report
-from ursa_ray.sampling.delivery import Delivery
+from ursa_ray.sampling.delivery import Arrived, Delivery
 from ursa_ray.sampling.planning import Planned
+
+PROBE = f"{ASIDE}probe"
 
 
 @dataclass(frozen=True)
@@ -31,23 +34,56 @@ def open_results(out: str | Path) -> Store:
     """
     store = open_store(out)
     try:
-        with store.writing(""):
-            return store
+        store.put(PROBE, b"")  # nothing else tells of a bucket whether it is there and may be written
+        store.remove(PROBE)
+        return store
     except OSError as error:
         raise OptionError(f"{store.url}: cannot be written ({error.strerror}). Give another folder.") from error
 
 
+def require_apart(out: str, run: str) -> None:
+    """See that results and work do not lie among each other.
+
+    Raises:
+        OptionError: they would, or there is no place.
+    """
+    for option, place in (("--out", out), ("--run", run)):
+        if not place:
+            raise OptionError(f"{option} is empty, expected a folder or s3://bucket/prefix.")
+    results, work = (PurePosixPath(open_store(place).anywhere) for place in (out, run))
+    if results.is_relative_to(work) or work.is_relative_to(results):
+        raise OptionError(f"--out {out} and --run {run}: one is in the other. Give two places apart.")
+
+
+def require_no_film(run: Run) -> None:
+    """See that a run is not of a storyboard, whose plan that of samples would replace.
+
+    Raises:
+        OptionError: it is.
+    """
+    if run.storyboard_sha256 is not None or run.last_film is not None:
+        raise OptionError(f"{run.url}: is the run of a film, which would be lost sight of. Give another --run.")
+
+
 def make_samples(
-    planned: Planned, run: Run, executor: Executor, listener: Listener | None = None, out: str | Path | None = None
+    planned: Planned,
+    run: Run,
+    executor: Executor,
+    listener: Listener | None = None,
+    out: str | Path | None = None,
+    arrived: Arrived = lambda path, sha256: None,
 ) -> Made:
     """Make samples that lack, and their files in `out` where they lack or are damaged; files appear as they are made.
 
+    `arrived` is called with path and sha256 of each file as soon as it is there, also from other threads.
+
     Raises:
-        OptionError: there can be no files in `out`.
+        OptionError: there can be no files in `out`, or the run is of a film.
         RenderError: some could not be made; all others are committed and written.
         LedgerError: another render works on this run.
         MediaError, OSError: some files could not be written; all others are.
     """
+    require_no_film(run)
     plan, listener = planned.plan, listener or Listener()
     store = open_results(run.where(SAMPLES) if out is None else out)
     paths: dict[str, list[str]] = {}
@@ -55,7 +91,7 @@ def make_samples(
         paths.setdefault(shot, []).append(path)
     with run.locked():
         num_missing = begin(plan, run, listener)
-        with Delivery(plan, run, store, paths) as delivery:
+        with Delivery(plan, run, store, paths, arrived) as delivery:
             make_segments(plan, run, executor, Several(listener, delivery), delivery.spared)
         remove_report(run)
     hashes = {shot.id: run.samples[plan.of(shot).sha256] for shot in plan.shots}

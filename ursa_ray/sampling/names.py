@@ -22,6 +22,11 @@ def shot_name(sample: Sample, condition_sha256: str | None) -> str:
     return f"{_named(sample.prompt, [sample.prompt, condition_sha256])}-{sample.seed}"
 
 
+def file_name(sample: Sample, condition_sha256: str | None, settings: Settings) -> str:
+    """As `shot_name`, but other settings give another: no result takes another's place. Without a suffix."""
+    return f"{_named(sample.prompt, [sample.prompt, condition_sha256, asdict(settings)])}-{sample.seed}"
+
+
 def run_name(prompts: Sequence[str], settings: Settings, file: str | None = None) -> str:
     """Name of a run for these prompts, or for those of a prompts file of this name, which may get more of them.
 

@@ -14,7 +14,7 @@ from ursa_ray.errors import CheckpointError, OptionError, StoryboardError
 from ursa_ray.media import asset_sha256
 from ursa_ray.plan import Plan
 from ursa_ray.prepare import prepare_with
-from ursa_ray.sampling.names import shot_name
+from ursa_ray.sampling.names import file_name, shot_name
 from ursa_ray.sampling.samples import MAX_SAMPLES, Sample, Settings
 from ursa_ray.storyboard import Storyboard
 from ursa_ray.storyboard.messages import explain, in_lines
@@ -58,41 +58,42 @@ class Planned:
 
 @dataclass(frozen=True)
 class Asked(Source):
-    """A storyboard that nobody wrote: its prompts have lines in their file, or numbers; all else are options."""
+    """A storyboard that nobody wrote: each prompt comes from somewhere, all else are options."""
 
-    file: str = field(default="", compare=False)
+    file: str = field(default="prompts", compare=False)
+    prompts: tuple[str, ...] = field(default=(), compare=False)
 
     def where(self, path: KeyPath) -> str:
         known, parts = (SHOT_OPTIONS, path[2:]) if path[:1] == ("shots",) else (OPTIONS, path)
         option = next((known[part] for part in parts if part in known), None)
         if option is not None:
             return option
-        return f"{self.file}:{self.line(path)}" if self.file else f"prompt {self.line(path)}"
+        return self.prompts[self.line(path) - 1]
 
 
-def plan_samples(samples: Sequence[Sample], settings: Settings, prompts_file: str = "", fetch: bool = False) -> Planned:
-    """Plan samples; `prompts_file` is where their lines are, and with `fetch` a model is downloaded if need be.
+def plan_samples(samples: Sequence[Sample], settings: Settings, fetch: bool = False) -> Planned:
+    """Plan samples; with `fetch` a model is downloaded if need be.
 
     Raises:
         OptionError: there are none or too many, or two of them would be one file.
-        StoryboardError, AssetError, CheckpointError: as of a storyboard, with the line of the prompt or the option.
+        StoryboardError, AssetError, CheckpointError: as of a storyboard, with where the prompt is from or the option.
     """
     if not 1 <= len(samples) <= MAX_SAMPLES:
         raise OptionError(f"{len(samples):,} samples are asked for, expected 1 to {MAX_SAMPLES:,} in one run.")
     if fetch and settings.model.partition("@")[0] in RELEASED:
-        plan_samples(samples, settings, prompts_file)  # most mistakes are found before gigabytes are fetched
+        plan_samples(samples, settings)  # most mistakes are found before gigabytes are fetched
     try:
         checkpoint = open_checkpoint(settings.model, fetch=fetch)
     except CheckpointError as error:
         raise CheckpointError(f"--model: {error}") from error
     hashes = _hashes(samples)
     shots = tuple(shot_name(sample, hashes.get(sample.condition)) for sample in samples)
-    paths = tuple(s.path or f"{shot}{settings.suffix}" for s, shot in zip(samples, shots, strict=True))
+    paths = tuple(s.path or f"{file_name(s, hashes.get(s.condition), settings)}{settings.suffix}" for s in samples)
     _check_paths(paths, shots, settings.suffix)
     first: dict[str, Sample] = {}
     for shot, sample in zip(shots, samples, strict=True):
         first.setdefault(shot, sample)
-    storyboard = _storyboard(first, settings, checkpoint, prompts_file)
+    storyboard = _storyboard(first, settings, checkpoint)
     assets = {shot: hashes[sample.condition] for shot, sample in first.items() if sample.condition is not None}
     prepared = prepare_with(storyboard, checkpoint, assets)
     return Planned(tuple(samples), checkpoint, prepared.plan, shots, paths, tuple(prepared.warnings))
@@ -116,9 +117,7 @@ def _check_paths(paths: Sequence[str], shots: Sequence[str], suffix: str) -> Non
             raise OptionError(f"path {name!r} is given to two samples, expected another for each.")
 
 
-def _storyboard(
-    samples: Mapping[str, Sample], settings: Settings, checkpoint: Checkpoint, prompts_file: str
-) -> Storyboard:
+def _storyboard(samples: Mapping[str, Sample], settings: Settings, checkpoint: Checkpoint) -> Storyboard:
     raw: dict[str, Any] = {
         "version": 1,
         "model": settings.model,
@@ -130,8 +129,8 @@ def _storyboard(
         raw["video"] = dict(zip(("width", "height"), settings.size, strict=True))
     if settings.kind == "image":
         raw["segment"] = {"frames": 1}
-    lines = [sample.line for sample in samples.values()]
-    source = Asked(prompts_file, places=dict(_places(raw, lines)))
+    prompts = tuple(sample.where or f"prompt {number}" for number, sample in enumerate(samples.values(), 1))
+    source = Asked(places=dict(_places(raw)), prompts=prompts)
     try:
         return Storyboard.model_validate(raw, context=source)
     except ValidationError as error:
@@ -157,9 +156,9 @@ def _given(settings: Settings, *names: str) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in names if getattr(settings, name) is not None}
 
 
-def _places(value: object, lines: Sequence[int], path: KeyPath = ()) -> Iterator[tuple[KeyPath, Place]]:
-    """Where each value comes from: those of a shot from the line of its prompt."""
-    line = lines[int(path[1])] if path[:1] == ("shots",) and len(path) > 1 else 1
+def _places(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Place]]:
+    """Where each value comes from: as its line the number of its shot, from 1."""
+    line = int(path[1]) + 1 if path[:1] == ("shots",) and len(path) > 1 else 1
     match value:
         case dict():
             below = value.items()
@@ -169,4 +168,4 @@ def _places(value: object, lines: Sequence[int], path: KeyPath = ()) -> Iterator
             below = ()
     yield path, Place(line, None if below else str(value), value)
     for key, each in below:
-        yield from _places(each, lines, (*path, key))
+        yield from _places(each, (*path, key))

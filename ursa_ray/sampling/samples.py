@@ -25,7 +25,7 @@ class Sample:
         path: of its file, relative to where results go, with `/` between its parts; None names it after its content.
         image: that a video starts from.
         video: a clip whose end a video goes on from; the file has only what follows it.
-        line: of the prompt, for messages: in its file, or among those that were given.
+        where: the prompt is from, for messages, such as `prompts.txt:3`; "" for its number.
     """
 
     prompt: str
@@ -33,7 +33,7 @@ class Sample:
     path: str | None = None
     image: Path | None = None
     video: Path | None = None
-    line: int = 1
+    where: str = ""
 
     @property
     def condition(self) -> Path | None:

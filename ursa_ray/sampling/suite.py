@@ -4,34 +4,37 @@ import hashlib
 import posixpath
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import asdict
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ursa_ray import __version__
+from ursa_ray.errors import OptionError
 from ursa_ray.executor import Executor
 from ursa_ray.files import file_sha256
-from ursa_ray.ledger import SAMPLES, Run, Store, open_store
+from ursa_ray.ledger import Run, Store
 from ursa_ray.listener import Listener
-from ursa_ray.media import read_note, write_grid
-from ursa_ray.sampling.make import Made, make_samples
+from ursa_ray.sampling.grids import Grids, parts
+from ursa_ray.sampling.make import Made, make_samples, open_results, require_no_film
 from ursa_ray.sampling.planning import Planned
-from ursa_ray.sampling.samples import Sample, Settings
-from ursa_ray.suites import Result, Suite
+from ursa_ray.sampling.samples import SUFFIXES, Sample, Settings
+from ursa_ray.suites import Suite
 
-COLUMNS = 2
+MAX_NAMED = 3
 
-# PNG of 2048 x 2048 takes more than a second of a core.
-NUM_TILING = 4
+# Folders are listed side by side: in a bucket each takes a request.
+NUM_LISTING = 16
 
 
 def samples_of(suite: Suite, seed: int) -> list[Sample]:
-    """Sample number k of the suite has the seed `seed` + k, so that no two are alike."""
+    """Sample number k of a prompt has the seed `seed` + k, however many there are: a suite may get more of them.
+
+    The prompt goes into what the model draws with, too, so that no two samples are alike.
+    """
     return [
-        Sample(result.prompt, seed + number, path, image=result.image)
+        Sample(result.prompt, seed + number, path, image=result.image, where=result.where)
         for result in suite.results
-        for number, path in zip(result.numbers, _parts(result), strict=True)
+        for number, path in zip(result.numbers, parts(result), strict=True)
     ]
 
 
@@ -40,30 +43,62 @@ def sample_suite(
 ) -> Made:
     """Make what is missing of a suite in `out`, a folder or s3://bucket/prefix; `planned` is of its `samples_of`.
 
-    Grids are put together from samples that stay in the run.
+    Grids are put together from samples that stay in the run, each as soon as its samples are there.
 
     Raises:
-        Those of `make_samples`.
+        Those of `open_suite` and `make_samples`.
     """
-    made = make_samples(planned, run, executor, listener, None if suite.has_grids else out)
-    store = open_store(out)
-    if suite.has_grids:
-        _tile(suite, made, run, store)
+    require_no_film(run)
+    store = open_suite(suite, out)
     for path, text in suite.notes.items():
         if not store.exists(path) or store.read(path) != text.encode():
             store.put(path, text.encode())
-    return made
+    if not suite.has_grids:
+        return make_samples(planned, run, executor, listener, out)
+    with Grids(suite, run.store, store) as grids:
+        return make_samples(planned, run, executor, listener, arrived=grids.add)
+
+
+def open_suite(suite: Suite, out: str) -> Store:
+    """Where a suite's results are to be, which holds no others: its scorer would read them, too.
+
+    Raises:
+        OptionError: it holds others, or there can be none.
+    """
+    store, known = open_results(out), {result.path for result in suite.results}
+    with ThreadPoolExecutor(NUM_LISTING, "listing") as pool:
+        listed = pool.map(lambda name: list(_results(store, name, set(suite.notes))), store.names(""))
+        others = [path for paths in listed for path in paths if path not in known]
+    if others:
+        more = f" and {len(others) - MAX_NAMED} more" if len(others) > MAX_NAMED else ""
+        raise OptionError(
+            f"{out}: holds {', '.join(others[:MAX_NAMED])}{more}, which is not asked for now, and {suite.name}'s "
+            "scorer would read it. Remove it, or give another --out."
+        )
+    return store
+
+
+def _results(store: Store, path: str, notes: set[str]) -> Iterator[str]:
+    """Images and videos at a path and below it."""
+    if posixpath.splitext(path)[1] in SUFFIXES.values():
+        yield path
+    elif path not in notes:
+        for name in store.names(path):
+            yield from _results(store, f"{path}/{name}", notes)
 
 
 def suite_summary(
-    suite: Suite, settings: Settings, seed: int, planned: Planned, made: Made, out: str
+    suite: Suite, settings: Settings, seed: int, planned: Planned, run: Run, made: Made, out: str
 ) -> dict[str, Any]:
     """What was sampled, with what: all that is needed to do it again."""
     plan = planned.plan
+    commits = [run.segments[segment.key] for segment in plan.segments]
     return {
         "suite": suite.name,
         "out": out,
-        "prompts": {path.name: file_sha256(path) for path in suite.prompts if path.is_file()},
+        "files": {role: _file(path) for role, path in suite.files.items()},
+        "dimensions": list(suite.dimensions),
+        "number": suite.number,
         "num_prompts": suite.num_prompts,
         "num_samples": suite.num_samples,
         "num_files": len(suite.results),
@@ -72,6 +107,8 @@ def suite_summary(
         "width": plan.width,
         "height": plan.height,
         "frames": plan.segments[0].num_frames,
+        "devices": sorted({commit.device for commit in commits if commit.device}),
+        "dtypes": sorted({commit.dtype for commit in commits if commit.dtype}),
         "weights_sha256": plan.weights_sha256,
         "plan_sha256": plan.sha256,
         "version": __version__,
@@ -80,34 +117,9 @@ def suite_summary(
     }
 
 
-def _parts(result: Result) -> list[str]:
-    if len(result.numbers) == 1:
-        return [result.path]
-    path = PurePosixPath(result.path)
-    return [f"{path.with_suffix('')}/{index}{path.suffix}" for index in range(len(result.numbers))]
-
-
-def _tile(suite: Suite, made: Made, run: Run, out: Store) -> None:
-    """Grids that are missing, damaged or of other samples."""
-    with ThreadPoolExecutor(NUM_TILING, "tiling") as pool:
-        for done in [pool.submit(_tile_one, result, note, run.store, out) for result, note in _noted(suite, made)]:
-            done.result()
-
-
-def _noted(suite: Suite, made: Made) -> Iterator[tuple[Result, str]]:
-    """Each result, and the hash of the samples that it is to show."""
-    hashes = iter(made.hashes)
-    for result in suite.results:
-        parts = "".join(next(hashes) for _ in result.numbers)
-        yield result, hashlib.sha256(parts.encode()).hexdigest()
-
-
-def _tile_one(result: Result, note: str, samples: Store, out: Store) -> None:
-    if out.exists(result.path):
-        with out.reading(result.path) as there:
-            if read_note(there) == note:
-                return
-    folder, name = posixpath.split(result.path)
-    with ExitStack() as stack:
-        parts = [stack.enter_context(samples.reading(f"{SAMPLES}/{path}")) for path in _parts(result)]
-        write_grid(stack.enter_context(out.writing(folder)) / name, parts, COLUMNS, note)
+def _file(path: Path) -> dict[str, str]:
+    """Where a file or a folder of files is, and the hash of what is in it."""
+    if path.is_file():
+        return {"path": str(path), "sha256": file_sha256(path)}
+    names = [f"{file_sha256(file)}  {file.name}\n" for file in sorted(path.iterdir()) if file.is_file()]
+    return {"path": str(path), "sha256": hashlib.sha256("".join(names).encode()).hexdigest()}

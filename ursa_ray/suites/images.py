@@ -7,8 +7,8 @@ folder: one image for each prompt, named as its file of the suite, that holds fo
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ursa_ray.errors import OptionError
 from ursa_ray.suites.suite import Preset, Result, Suite, checked, file_name, read_lines, read_objects, read_text
@@ -30,58 +30,65 @@ def read_geneval(prompts: Path, rewritten: Path | None = None, num_samples: int 
     """
     count = num_samples or IMAGES.num_samples
     lines = read_lines(prompts)
-    entries = [_entry(line, f"{prompts}:{number}") for number, line in lines]
-    texts = {index: entry["prompt"] for index, entry in enumerate(entries)}
+    asked = [(_prompt(line, where), where) for line, where in ((line, f"{prompts}:{number}") for number, line in lines)]
     if rewritten is not None:
-        texts |= _rewritten(rewritten, len(entries))
+        asked = _rewritten(rewritten, len(asked))
     results = (
-        Result(f"{index:05d}/samples/{sample:05d}.png", texts[index], (index * count + sample,))
-        for index in range(len(entries))
+        Result(f"{index:05d}/samples/{sample:05d}.png", text, (sample,), where=where)
+        for index, (text, where) in enumerate(asked)
         for sample in range(count)
     )
     notes = {f"{index:05d}/metadata.jsonl": line for index, (_, line) in enumerate(lines)}
-    return Suite("geneval", "image", IMAGES, tuple(results), _files(prompts, rewritten), notes)
+    files = {"prompts": prompts} | ({} if rewritten is None else {"rewritten": rewritten})
+    return Suite("geneval", "image", IMAGES, tuple(results), files, notes, number=num_samples)
 
 
 def read_dpg(prompts: Path) -> Suite:
     """DPG-Bench of its folder of prompts, `ID.txt` each, or of a JSON list of objects with `id` and `prompt`.
 
     Raises:
-        OptionError: there are none, or a file cannot be read.
+        OptionError: there are none, a file cannot be read, or its scorer would take two results for one.
     """
-    texts = _dpg_folder(prompts) if prompts.is_dir() else _dpg_list(prompts)
-    results = (
-        Result(f"{name}.png", text, tuple(range(number * GRID, (number + 1) * GRID)))
-        for number, (name, text) in enumerate(texts.items())
-    )
-    return Suite("dpg", "image", IMAGES, tuple(results), (prompts,))
+    asked = list(_dpg_folder(prompts) if prompts.is_dir() else _dpg_list(prompts))
+    first: dict[str, str] = {}
+    for name, _, where in asked:
+        if "." in name:  # the scorer takes what comes before the first dot for the id
+            raise OptionError(f"{where}: {name!r} has a dot, expected an id without one, as the scorer reads it.")
+        if first.setdefault(name, where) != where:
+            raise OptionError(f"{where}: has the id {name!r} of {first[name]}, expected another for each.")
+    results = (Result(f"{name}.png", text, tuple(range(GRID)), where=where) for name, text, where in asked)
+    return Suite("dpg", "image", IMAGES, tuple(results), {"prompts": prompts})
 
 
-def _entry(line: str, where: str) -> dict[str, Any]:
+def _prompt(line: str, where: str) -> str:
     try:
-        return checked(json.loads(line), {"tag": str, "prompt": str}, where)
+        return checked(json.loads(line), {"tag": str, "prompt": str}, where)["prompt"]
     except json.JSONDecodeError as error:
         raise OptionError(f"{where}: {error.msg}, expected a JSON object.") from error
 
 
-def _rewritten(path: Path, num_prompts: int) -> dict[int, str]:
-    texts = {entry["id"]: entry["dense_prompt"] for entry in read_objects(path, {"id": int, "dense_prompt": str})}
+def _rewritten(path: Path, num_prompts: int) -> list[tuple[str, str]]:
+    """Each prompt, and where it is from."""
+    texts: dict[int, tuple[str, str]] = {}
+    for number, entry in enumerate(read_objects(path, {"id": int, "dense_prompt": str})):
+        where = f"{path}: entry {number}"
+        if entry["id"] in texts:
+            raise OptionError(f"{where}: has the id {entry['id']} of an earlier one, expected another for each.")
+        texts[entry["id"]] = entry["dense_prompt"], where
     if missing := set(range(num_prompts)) - texts.keys():
         raise OptionError(f"{path}: has no entry with id {min(missing)}, expected 0 to {num_prompts - 1}.")
-    return {index: texts[index] for index in range(num_prompts)}
+    return [texts[index] for index in range(num_prompts)]
 
 
-def _dpg_folder(folder: Path) -> dict[str, str]:
-    texts = {path.stem: read_text(path).strip() for path in sorted(folder.glob("*.txt"))}
-    if not texts:
+def _dpg_folder(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Id, prompt, and where it is from."""
+    paths = sorted(folder.glob("*.txt"))
+    if not paths:
         raise OptionError(f"{folder}: has no .txt files. Give DPG-Bench's folder of prompts.")
-    return texts
+    return ((path.stem, read_text(path).strip(), str(path)) for path in paths)
 
 
-def _dpg_list(path: Path) -> dict[str, str]:
-    entries = list(read_objects(path, {"id": str, "prompt": str}))
-    return {file_name(entry["id"], f"{path}: entry {number}"): entry["prompt"] for number, entry in enumerate(entries)}
-
-
-def _files(*paths: Path | None) -> tuple[Path, ...]:
-    return tuple(path for path in paths if path is not None)
+def _dpg_list(path: Path) -> Iterator[tuple[str, str, str]]:
+    for number, entry in enumerate(read_objects(path, {"id": str, "prompt": str})):
+        where = f"{path}: entry {number}"
+        yield file_name(entry["id"], where), entry["prompt"], where

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ursa_ray.errors import OptionError
+from ursa_ray.prompt_files import read_prompt_file
 
 _KINDS = {str: "a text", list: "a list", int: "a whole number"}
 
@@ -34,29 +35,34 @@ class Result:
     Attributes:
         path: where it lies in the folder that the scorer is given.
         prompt: what it is made of.
-        numbers: which samples of the suite are in it, each with a seed of its own: one, or the four of a grid of 2 x 2.
+        numbers: which samples of its prompt are in it: one, or the four of a grid of 2 x 2.
         image: the first frame of a video.
+        where: the prompt is from, for messages: a file, and a line or an entry of it.
     """
 
     path: str
     prompt: str
     numbers: tuple[int, ...]
     image: Path | None = None
+    where: str = ""
 
 
 @dataclass(frozen=True)
 class Suite:
     """A benchmark with its prompts read.
 
-    `notes` are files that its scorer reads beside the results: path to text. `prompts` are the files it was read from.
+    `notes` are files that its scorer reads beside the results: path to text. `files` are those that it was read from,
+    by what they are to it; `dimensions` and `number`, samples of each prompt, are what was asked for, if anything.
     """
 
     name: str
     kind: Literal["image", "video"]
     preset: Preset
     results: tuple[Result, ...]
-    prompts: tuple[Path, ...]
+    files: dict[str, Path]
     notes: dict[str, str] = field(default_factory=dict)
+    dimensions: tuple[str, ...] = ()
+    number: int | None = None
 
     @property
     def num_prompts(self) -> int:
@@ -75,14 +81,9 @@ def read_text(path: Path) -> str:
     """The text of a file of prompts.
 
     Raises:
-        OptionError: there is no such file, or it is not UTF-8.
+        OptionError: it cannot be read, or is no text.
     """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise OptionError(f"{path}: {error.strerror}. Give the benchmark's own file of prompts.") from error
-    except UnicodeDecodeError as error:
-        raise OptionError(f"{path}: not UTF-8 text. Give the benchmark's own file of prompts.") from error
+    return read_prompt_file(path, "the benchmark's own file of prompts")
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:

@@ -5,8 +5,8 @@ The scorers (github.com/Vchitect/VBench, `vbench/__init__.py`, `vbench2_beta_i2v
 `temporal_flickering` VBench asks for 25 clips, from which its `static_filter.py` takes 5 that stand still.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ FLICKER, NUM_FLICKER = "temporal_flickering", 25
 
 @dataclass(frozen=True)
 class Asked:
-    """One prompt: `name` is how the scorer spells it, `text` what clips are made of."""
+    """One prompt: `name` is how the scorer spells it, `text` what clips are made of, `where` that is from."""
 
     name: str
     text: str
+    where: str
+    dimensions: tuple[str, ...] = ()
     num_samples: int = VIDEOS.num_samples
     image: Path | None = None
 
@@ -35,25 +37,24 @@ def read_vbench(
 ) -> Suite:
     """VBench of its `VBench_full_info.json`, or of a file with a prompt a line such as `all_dimension.txt`.
 
-    `rewritten` has for each line of such a file another prompt to make the clips of, as `all_dimension_longer.txt`
-    has; clips are named by the short one. `dimensions` takes prompts of these alone; only the JSON file tells them.
+    `rewritten` has for each entry or line another prompt to make the clips of, as `all_dimension_longer.txt` has for
+    either file; clips are named by the short one. `dimensions` takes prompts of these alone. Only the JSON file tells
+    them, so that of the other one flicker has no more clips than the rest.
 
     Raises:
         OptionError: a file cannot be read, or says something else; no prompt is of these dimensions.
     """
     if prompts.suffix == ".json":
-        if rewritten is not None:
-            raise OptionError(f"{rewritten}: rewritten prompts go by line. Give them with all_dimension.txt.")
-        asked = (
-            Asked(name, name, NUM_FLICKER if FLICKER in entry["dimension"] else VIDEOS.num_samples)
-            for _, name, entry in _entries(prompts, {}, dimensions)
-        )
+        read = _entries(prompts, {})
+        asked = [replace(one, num_samples=NUM_FLICKER) if FLICKER in one.dimensions else one for one, _ in read]
     elif dimensions:
         raise OptionError(f"{prompts}: tells no dimensions. Give VBench_full_info.json.")
     else:
-        asked = _of_lines(prompts, rewritten)
-    files = (prompts,) if rewritten is None else (prompts, rewritten)
-    return Suite("vbench", "video", VIDEOS, tuple(_results(asked, num_samples)), files)
+        asked = [Asked(file_name(line, where), line, where) for line, where in _lines(prompts)]
+    files = {"prompts": prompts}
+    if rewritten is not None:
+        asked, files = _rewritten(asked, rewritten, prompts), files | {"rewritten": rewritten}
+    return _suite("vbench", asked, files, dimensions, num_samples)
 
 
 def read_vbench_i2v(
@@ -64,44 +65,50 @@ def read_vbench_i2v(
     Raises:
         OptionError: a file cannot be read, or says something else; an image is missing.
     """
-    asked = [
-        Asked(name, name, image=images / file_name(entry["image_name"], where))
-        for where, name, entry in _entries(prompts, {"image_name": str}, dimensions)
-    ]
-    missing = [one.image for one in asked if one.image is not None and not one.image.is_file()]
+    read = _entries(prompts, {"image_name": str})
+    asked = [replace(one, image=images / file_name(entry["image_name"], one.where)) for one, entry in read]
+    suite = _suite("vbench-i2v", asked, {"prompts": prompts, "images": images}, dimensions, num_samples)
+    missing = dict.fromkeys(result.image for result in suite.results if result.image and not result.image.is_file())
     if missing:
         raise OptionError(
-            f"{missing[0]}: there is no such image; {len(missing)} are missing. Give the folder crop/8-5."
+            f"{next(iter(missing))}: there is no such image ({len(missing)} missing in all). Give the folder crop/8-5."
         )
-    return Suite("vbench-i2v", "video", VIDEOS, tuple(_results(asked, num_samples)), (prompts,))
+    return suite
 
 
-def _entries(
-    path: Path, wanted: dict[str, type], dimensions: Sequence[str]
-) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Where it is, the prompt and the entry, of all that are of one of the dimensions."""
-    entries = list(read_objects(path, {"prompt_en": str, "dimension": list} | wanted))
-    known = {dimension for entry in entries for dimension in entry["dimension"]}
+def _entries(path: Path, wanted: dict[str, type]) -> Iterator[tuple[Asked, dict[str, Any]]]:
+    for number, entry in enumerate(read_objects(path, {"prompt_en": str, "dimension": list} | wanted)):
+        where = f"{path}: entry {number}"
+        name = file_name(entry["prompt_en"], where)
+        yield Asked(name, name, where, tuple(map(str, entry["dimension"]))), entry
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    for number, line in read_lines(path):
+        where = f"{path}:{number}"
+        if line.startswith(("{", "[")):
+            raise OptionError(f"{where}: is JSON, expected a prompt. Give all_dimension.txt.")
+        yield line, where
+
+
+def _rewritten(asked: Sequence[Asked], path: Path, prompts: Path) -> list[Asked]:
+    texts = list(_lines(path))
+    if len(texts) != len(asked):
+        raise OptionError(f"{path}: has {len(texts)} prompts, expected the {len(asked)} of {prompts}.")
+    return [replace(one, text=text, where=where) for one, (text, where) in zip(asked, texts, strict=True)]
+
+
+def _suite(
+    name: str, asked: Sequence[Asked], files: dict[str, Path], dimensions: Sequence[str], num_samples: int | None
+) -> Suite:
+    """Of the prompts of one of the dimensions; one that is there twice, as two are in VBench, is sampled once."""
+    known = {dimension for one in asked for dimension in one.dimensions}
     if unknown := [dimension for dimension in dimensions if dimension not in known]:
-        raise OptionError(f"{path}: has no dimension {unknown[0]!r}. It has: {', '.join(sorted(known))}.")
-    for number, entry in enumerate(entries):
-        if not dimensions or set(dimensions) & set(entry["dimension"]):
-            where = f"{path}: entry {number}"
-            yield where, file_name(entry["prompt_en"], where), entry
-
-
-def _of_lines(path: Path, rewritten: Path | None) -> Iterator[Asked]:
-    names = [file_name(line, f"{path}:{number}") for number, line in read_lines(path)]
-    texts = names if rewritten is None else [line for _, line in read_lines(rewritten)]
-    if len(texts) != len(names):
-        raise OptionError(f"{rewritten}: has {len(texts)} prompts, expected the {len(names)} of {path}.")
-    return (Asked(name, text) for name, text in zip(names, texts, strict=True))
-
-
-def _results(asked: Iterable[Asked], num_samples: int | None) -> Iterator[Result]:
-    """A result for each sample; a prompt that is there twice, as two are in VBench, is sampled once."""
-    number = 0
-    for one in {one.name: one for one in asked}.values():
-        for sample in range(num_samples or one.num_samples):
-            yield Result(f"{one.name}-{sample}.mp4", one.text, (number,), one.image)
-            number += 1
+        raise OptionError(f"{files['prompts']}: has no dimension {unknown[0]!r}. It has: {', '.join(sorted(known))}.")
+    chosen = {one.name: one for one in asked if not dimensions or set(dimensions) & set(one.dimensions)}
+    results = (
+        Result(f"{one.name}-{sample}.mp4", one.text, (sample,), one.image, one.where)
+        for one in chosen.values()
+        for sample in range(num_samples or one.num_samples)
+    )
+    return Suite(name, "video", VIDEOS, tuple(results), files, dimensions=tuple(dimensions), number=num_samples)
