@@ -92,7 +92,12 @@ class OurSide:
         return found | {"changed": changed(self.codes, codes[0])}
 
     def parts(self, step: int) -> dict[str, Any]:
-        ranges = ((Denoiser, "hidden", "network"), (Denoiser, "head", "head"), (FastSampler, "step", "sampler"))
+        """Of each, those that draw without logits call the kernels of the head in the place of `Denoiser.head`."""
+        ranges = [(Denoiser, "hidden", "network"), (Denoiser, "head", "head"), (FastSampler, "step", "sampler")]
+        if self.ursa is not None and self.ursa.backends.draws == "triton":
+            from ursa_ray.model import triton_draws
+
+            ranges += [(triton_draws, name, "head") for name in ("head_groups", "head_within")]
         self._one(step)
         with ExitStack() as stack:
             for owner, name, label in ranges:

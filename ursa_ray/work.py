@@ -117,13 +117,22 @@ class WorkerOptions:
         check_devices(self.num_devices, self.parallel, self.compile)
 
 
+def require_devices(options: WorkerOptions) -> torch.device:
+    """The first of the devices that a replica on this machine would have.
+
+    Raises:
+        OptionError: there are not so many here.
+    """
+    return Devices(choose_device(options.device), options.num_devices, options.parallel)[0]
+
+
 def require_device(options: WorkerOptions) -> None:
     """Find out, before there is a model, whether one would compute here as it is asked to.
 
     Raises:
         OptionError: it would not.
     """
-    device = Devices(choose_device(options.device), options.num_devices, options.parallel)[0]
+    device = require_devices(options)
     choose_backends(
         TransformerConfig(), device, choose_dtype(device, options.dtype), options.attention, compile=options.compile
     )

@@ -120,7 +120,7 @@ def test_every_size_is_compiled_or_refused_and_none_goes_on_eagerly(monkeypatch)
     for size in range(2, 14):
         double(torch.ones(size))
     assert len(sizes) == 12
-    with pytest.raises(RuntimeError, match="recompile limit exceeded"):
+    with pytest.raises(torch._dynamo.exc.FailOnRecompileLimitHit):
         double(torch.ones(20))
 
 

@@ -93,7 +93,8 @@ DevicesPerReplica = Annotated[
 ParallelChoice = Annotated[
     Parallel | None,
     typer.Option(
-        help="How they share a step: the branches of guidance (2 devices), or the sequence.",
+        help="How they share a step: the branches of guidance (2 devices), or the sequence. The other way can give "
+        "another film.",
         show_default="guidance with 2, else sequence",
     ),
 ]
@@ -107,12 +108,17 @@ DtypeChoice = Annotated[
 AttentionChoice = Annotated[
     Attention | None,
     typer.Option(
-        help="Kernel of attention, and no other; math holds all scores, 72 GB for 49 frames of a released model.",
+        help="Kernel of attention, and no other; math holds all scores, 72 GB for 49 frames of a released model. "
+        "Another one can give another film.",
         show_default="the fastest that works; see: ursa-ray doctor",
     ),
 ]
 Compile = Annotated[
-    bool, typer.Option("--compile", help="Compile the transformer with torch.compile, which takes a compiler.")
+    bool,
+    typer.Option(
+        "--compile",
+        help="Compile the transformer with torch.compile, which takes a compiler. It can give another film.",
+    ),
 ]
 PreviewSteps = Annotated[
     list[int] | None,
@@ -120,7 +126,8 @@ PreviewSteps = Annotated[
         "--preview",
         metavar="STEP",
         help="Write what each segment will likely be, as seen in this step, to previews/ in the run while it is "
-        "made. May be given several times.",
+        "made, for one more run of the last layer, or with several devices per replica for one more step. May be "
+        "given several times.",
         show_default=False,
     ),
 ]

@@ -76,14 +76,12 @@ class Replicas:
         import torch
 
         from ursa_ray.executor import InProcessExecutor
-        from ursa_ray.model import Devices, choose_device
         from ursa_ray.schedule import Limits
+        from ursa_ray.work import require_devices
 
         worker = self._worker(plan, run)
         if self.address is None:
-            Devices(
-                choose_device(worker.device), worker.num_devices, worker.parallel
-            )  # refused if not so many are here
+            require_devices(worker)
         num_gpus = 0 if worker.device == "cpu" else torch.cuda.device_count()
         num_replicas = max(self.replicas or num_gpus // worker.num_devices, self.min_replicas)
         if self.address is None and num_replicas <= 1:

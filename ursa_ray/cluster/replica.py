@@ -1,4 +1,4 @@
-"""A worker behind an actor, on a GPU or a CPU of its own."""
+"""A worker behind an actor, on GPUs or CPUs of its own, mostly one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -131,7 +131,7 @@ def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """For sizes as they come, so anew for other ones.
 
     Raises:
-        RuntimeError: when called for more than `MAX_COMPILED` sizes.
+        FailOnRecompileLimitHit: torch's, when called for more than `MAX_COMPILED` sizes.
     """
     torch._dynamo.config.recompile_limit, torch._dynamo.config.fail_on_recompile_limit_hit = MAX_COMPILED, True
     # Else kernels are chosen by timing them, and two replicas on one kind of device may round differently.

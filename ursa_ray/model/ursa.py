@@ -164,8 +164,8 @@ class Ursa:
 
         `resume` takes what an earlier call with the same arguments yielded and goes on from there, to the same end;
         the fast sampler only. In each of `preview_steps`, counted from 1, `on_preview` is called with the most likely
-        result as the network sees it then, which costs one more run of the last layer and changes nothing. The first
-        step only starts and the last one is the result, so neither has a preview.
+        result as the network sees it then, which costs one more run of the last layer, with several devices one more
+        step, and changes nothing. The first step only starts and the last one is the result, so neither has a preview.
 
         Raises:
             OptionError: an option is unknown or out of range.
