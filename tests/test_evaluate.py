@@ -77,6 +77,21 @@ def test_the_hash_of_a_folder_of_prompts_tells_when_one_has_changed(run_command,
     assert hashes[0] == hashes[1] != hashes[2]
 
 
+def test_a_prompt_that_is_longer_than_the_model_reads_is_cut_as_published_and_told(run_command, tmp_path):
+    prompts = files.dpg(tmp_path)
+    begins = " ".join(["bear"] * 200)
+    (prompts / "7.txt").write_text(f"{begins} on a meadow")
+    (prompts / "vrd6.txt").write_text(f"{begins} in a river")
+    code, _, said = run_command("evaluate", "dpg", "--prompts", prompts, "--out", "out", *FAST)
+    assert code == 0
+    assert "warning: 2 prompts have more than 32 tokens; the model reads their beginning." in said
+    assert json.loads(Path("out-run/evaluation.json").read_text())["num_cut_prompts"] == 2
+    assert {segment.prompt for segment in Run.open("out-run").plan().segments} == {
+        f"{begins} on a meadow",
+        f"{begins} in a river",
+    }
+
+
 def test_a_prompt_that_cannot_be_used_is_told_with_where_it_is_from(run_command, tmp_path):
     prompts = files.dpg(tmp_path)
     (prompts / "vrd6.txt").write_text("a\0b")

@@ -33,13 +33,15 @@ def prepare(path: Path, fetch: bool = False) -> Prepared:
         raise CheckpointError(f"{storyboard.where('model')}: {error}") from error
 
 
-def prepare_with(storyboard: Storyboard, checkpoint: Checkpoint, assets: Mapping[str, str]) -> Prepared:
-    """Check and plan a storyboard; `assets` holds the sha256 of the image or clip of each shot that has one.
+def prepare_with(
+    storyboard: Storyboard, checkpoint: Checkpoint, assets: Mapping[str, str], cuts_prompts: bool = False
+) -> Prepared:
+    """Check and plan a storyboard; `assets` and `cuts_prompts` as of `plan_storyboard`.
 
     Raises:
         StoryboardError, CheckpointError: as of `prepare`.
     """
-    plan = plan_storyboard(storyboard, checkpoint, assets)
+    plan = plan_storyboard(storyboard, checkpoint, assets, cuts_prompts)
     _check_clips(storyboard, plan)
     return Prepared(storyboard, checkpoint, plan, lint(storyboard, checkpoint, plan))
 

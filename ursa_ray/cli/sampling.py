@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sampling:
-    """What to make and where: results in `out`, None for in the run, and the work in `run`."""
+    """What to make and where: results in `out`, None for in the run, and the work in `run`; the rest is of a plan."""
 
     samples: "Sequence[Sample]"
     settings: "Settings"
     run: str
     out: str | None
+    cuts_prompts: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def make_with(
     found = Run.find(asked.run)
     if found is not None:
         require_no_film(found)
-    planned = plan_samples(asked.samples, asked.settings, fetch=True)
+    planned = plan_samples(asked.samples, asked.settings, fetch=True, cuts_prompts=asked.cuts_prompts)
     warn(few(planned.warnings))
     executor = replicas.executor(planned.plan, asked.run)
     check_weights(planned.checkpoint)

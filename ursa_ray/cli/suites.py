@@ -65,8 +65,8 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Longer prompts to sample instead: JSON of id and dense_prompt for GenEval; for VBench a line for each "
-            "entry or line of --prompts, as all_dimension_longer.txt has.",
+            help="Longer prompts to sample instead: JSON of id and dense_prompt for GenEval; for VBench a line for "
+            "each entry or line of --prompts, as all_dimension_longer.txt has.",
             show_default=False,
         ),
     ] = None,
@@ -134,7 +134,9 @@ def evaluate(
         negative_prompt=preset.negative_prompt or None,
     )
     done = make_with(
-        Sampling(samples_of(read, seed), settings, run if run is not None else _run_beside(out), out),
+        Sampling(
+            samples_of(read, seed), settings, run if run is not None else _run_beside(out), out, cuts_prompts=True
+        ),
         replicas,
         log_format,
         lambda out: open_suite(read, out),

@@ -33,18 +33,26 @@ SETTINGS = {
 }
 
 
-def plan_storyboard(storyboard: Storyboard, checkpoint: Checkpoint, assets: Mapping[str, str]) -> Plan:
+def plan_storyboard(
+    storyboard: Storyboard, checkpoint: Checkpoint, assets: Mapping[str, str], cuts_prompts: bool = False
+) -> Plan:
     """Resolve a storyboard into segments; `assets` holds the sha256 of the image or clip of each shot that has one.
+
+    With `cuts_prompts` those of shots may be longer than the model reads: it then reads their beginning, as the
+    published pipeline has it.
 
     Raises:
         StoryboardError: the storyboard asks for what the model cannot do.
     """
-    return _Planner(storyboard, checkpoint, assets).plan()
+    return _Planner(storyboard, checkpoint, assets, cuts_prompts).plan()
 
 
 class _Planner:
-    def __init__(self, storyboard: Storyboard, checkpoint: Checkpoint, assets: Mapping[str, str]):
+    def __init__(
+        self, storyboard: Storyboard, checkpoint: Checkpoint, assets: Mapping[str, str], cuts_prompts: bool = False
+    ):
         self.storyboard, self.checkpoint, self.assets = storyboard, checkpoint, assets
+        self.cuts_prompts = cuts_prompts
         self.weights_sha256 = checkpoint.weights_sha256()
         folder = checkpoint.folder
         self.text = None if folder is None else TextTokenizer.from_folder(folder / "tokenizer")
@@ -159,7 +167,8 @@ class _Planner:
         if self.frame.is_still:
             self._check_still(number, shot, num_frames)
         prompts = [(0, self._read(shot, shot.prompt))]
-        self._check_length(number, "prompt", prompts[0][1])
+        if not self.cuts_prompts:
+            self._check_length(number, "prompt", prompts[0][1])
         for i, beat in enumerate(shot.beats):
             at = beat.frame if beat.frame is not None else round((beat.at or 0) * self.frame.fps)
             if not prompts[-1][0] < at < num_frames:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ursa_ray.checkpoint import Checkpoint, open_checkpoint
+from ursa_ray.checkpoint import Checkpoint, TextTokenizer, open_checkpoint
 from ursa_ray.checkpoint.released import RELEASED
 from ursa_ray.errors import CheckpointError, OptionError, StoryboardError
 from ursa_ray.media import asset_sha256
@@ -46,6 +46,7 @@ class Planned:
     Attributes:
         shots: the shot of each sample, in their order; samples that ask for the same share one.
         paths: where the file of each sample goes, in their order.
+        num_cut: prompts of which the model reads the beginning alone.
     """
 
     samples: tuple[Sample, ...]
@@ -54,6 +55,7 @@ class Planned:
     shots: tuple[str, ...]
     paths: tuple[str, ...]
     warnings: tuple[str, ...]
+    num_cut: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,10 @@ class Asked(Source):
         return self.prompts[self.line(path) - 1]
 
 
-def plan_samples(samples: Sequence[Sample], settings: Settings, fetch: bool = False) -> Planned:
-    """Plan samples; with `fetch` a model is downloaded if need be.
+def plan_samples(
+    samples: Sequence[Sample], settings: Settings, fetch: bool = False, cuts_prompts: bool = False
+) -> Planned:
+    """Plan samples; with `fetch` a model is downloaded if need be, `cuts_prompts` is as of `plan_storyboard`.
 
     Raises:
         OptionError: there are none or too many, or two of them would be one file.
@@ -81,7 +85,9 @@ def plan_samples(samples: Sequence[Sample], settings: Settings, fetch: bool = Fa
     if not 1 <= len(samples) <= MAX_SAMPLES:
         raise OptionError(f"{len(samples):,} samples are asked for, expected 1 to {MAX_SAMPLES:,} in one run.")
     if fetch and settings.model.partition("@")[0] in RELEASED:
-        plan_samples(samples, settings)  # most mistakes are found before gigabytes are fetched
+        plan_samples(
+            samples, settings, cuts_prompts=cuts_prompts
+        )  # most mistakes are found before gigabytes are fetched
     try:
         checkpoint = open_checkpoint(settings.model, fetch=fetch)
     except CheckpointError as error:
@@ -95,8 +101,19 @@ def plan_samples(samples: Sequence[Sample], settings: Settings, fetch: bool = Fa
         first.setdefault(shot, sample)
     storyboard = _storyboard(first, settings, checkpoint)
     assets = {shot: hashes[sample.condition] for shot, sample in first.items() if sample.condition is not None}
-    prepared = prepare_with(storyboard, checkpoint, assets)
-    return Planned(tuple(samples), checkpoint, prepared.plan, shots, paths, tuple(prepared.warnings))
+    prepared = prepare_with(storyboard, checkpoint, assets, cuts_prompts)
+    num_cut, warnings = _num_cut(prepared.plan, checkpoint) if cuts_prompts else 0, list(prepared.warnings)
+    if num_cut:
+        limit = checkpoint.defaults.max_prompt_length
+        warnings.append(f"{num_cut} prompts have more than {limit} tokens; the model reads their beginning.")
+    return Planned(tuple(samples), checkpoint, prepared.plan, shots, paths, tuple(warnings), num_cut)
+
+
+def _num_cut(plan: Plan, checkpoint: Checkpoint) -> int:
+    if checkpoint.folder is None:
+        return 0
+    text, limit = TextTokenizer.from_folder(checkpoint.folder / "tokenizer"), checkpoint.defaults.max_prompt_length
+    return sum(text.count(prompt) > limit for prompt in {segment.prompt for segment in plan.segments})
 
 
 def _hashes(samples: Sequence[Sample]) -> dict[Path | None, str]:

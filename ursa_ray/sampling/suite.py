@@ -100,6 +100,7 @@ def suite_summary(
         "dimensions": list(suite.dimensions),
         "number": suite.number,
         "num_prompts": suite.num_prompts,
+        "num_cut_prompts": planned.num_cut,
         "num_samples": suite.num_samples,
         "num_files": len(suite.results),
         "first_seed": seed,
