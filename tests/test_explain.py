@@ -311,6 +311,12 @@ def test_a_film_with_more_to_say_than_is_read_goes_without_its_segments(rendered
         read_provenance(film)
 
 
+def test_tags_of_a_file_are_read_up_to_a_size(rendered, monkeypatch):
+    monkeypatch.setattr("ursa_ray.media.tags.MAX_BYTES", 1000)
+    with pytest.raises(OptionError, match="says nothing"):
+        read_provenance(rendered / "film.mp4")
+
+
 ESCAPE = "\x1b]0;owned\x07"
 
 

@@ -6,7 +6,7 @@ knows where and when each segment was made.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -174,3 +174,12 @@ def _number(digits: str) -> int:
 
 def seconds_text(seconds: Fraction) -> str:
     return f"{float(seconds):.3f}".rstrip("0").rstrip(".") + " s"
+
+
+def printable(lines: Iterable[str]) -> str:
+    """One text of lines, with escapes for all that a terminal could take for an order: films come from strangers."""
+    return "\n".join("".join(char if char.isprintable() else _escaped(char) for char in line) for line in lines)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()

@@ -1,10 +1,9 @@
 """What is behind a film or an instant of it, in few words, for people and for machines."""
 
-from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
-from ursa_ray.explain import Explained, Instant, seconds_text
+from ursa_ray.explain import Explained, Instant, printable, seconds_text
 from ursa_ray.plan import ClipCondition, Condition, ImageCondition, ParentCondition, Plan, PlannedShot, Segment
 from ursa_ray.provenance import Provenance
 
@@ -159,12 +158,3 @@ def condition_text(condition: Condition | None, plan: Plan) -> str | None:
             return f"an image, sha256 {condition.sha256}"
         case ClipCondition():
             return f"the last {condition.num_frames} frames of a clip at {condition.fps}, sha256 {condition.sha256}"
-
-
-def printable(lines: Iterable[str]) -> str:
-    """One text of lines, with escapes for all that a terminal could take for an order: films come from strangers."""
-    return "\n".join("".join(char if char.isprintable() else _escaped(char) for char in line) for line in lines)
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode()

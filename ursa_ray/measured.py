@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ursa_ray.errors import MediaError, OptionError
-from ursa_ray.explain import planned, planned_run, require_film, said_by
-from ursa_ray.explained import printable
+from ursa_ray.explain import planned, planned_run, printable, require_film, said_by
 from ursa_ray.files import published
 from ursa_ray.measures import Part, film_figures, measure_frames, measure_parts, plot_frames, with_drift
 from ursa_ray.media import probe

@@ -31,8 +31,21 @@ def test_a_cut_is_no_seam():
     assert (figures["num_seams"], figures["seam_jump"], figures["worst_seam"]) == (0, None, None)
 
 
-def test_where_nothing_moves_there_is_no_seam_jump():
-    _, parts = measured(grey(10, 10, 10, 20, 20), Part("a[0]", 0, 3), Part("a[1]", 3, 5, goes_on=True))
+def test_a_jump_between_segments_in_which_nothing_moves_is_the_worst_there_is():
+    # 150 levels, over a tenth of one.
+    table, parts = measured(grey(10, 10, 10, 160, 160), Part("a[0]", 0, 3), Part("a[1]", 3, 5, goes_on=True))
+    figures = film_figures(table, parts)
+    assert parts["seam_jump"].to_pylist() == [None, pytest.approx(1500.0)]
+    assert (figures["num_seams"], figures["worst_seam"]) == (1, "a[1]")
+
+
+def test_a_film_in_which_nothing_ever_changes_has_joins_that_do_not_jump():
+    figures = film_figures(*measured(grey(9, 9, 9, 9), Part("a[0]", 0, 2), Part("a[1]", 2, 4, goes_on=True)))
+    assert (figures["num_seams"], figures["worst_seam"], figures["worst_seam_jump"]) == (1, "a[1]", 0.0)
+
+
+def test_segments_of_one_frame_have_no_mean_inside_and_no_seam_jump():
+    _, parts = measured(grey(10, 160), Part("a[0]", 0, 1), Part("a[1]", 1, 2, goes_on=True))
     assert parts["seam_jump"].to_pylist() == [None, None]
 
 

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+# Grey levels from frame to frame, the least that a jump is compared with: stills of a film differ by nothing at all.
+STILL = 0.1
+
 COLOURS = ("red", "green", "blue")
 
 
@@ -89,7 +92,7 @@ def film_figures(frames: pa.Table, parts: pa.Table) -> dict[str, Any]:
     """The film in a few numbers; None where there is nothing to measure."""
     rows = parts.to_pylist()
     jumps = [row["seam_jump"] for row in rows if row["seam_jump"] is not None]
-    worst = max(rows, key=lambda row: row["seam_jump"] or 0.0)
+    worst = max(rows, key=lambda row: -1.0 if row["seam_jump"] is None else row["seam_jump"])
     return {
         "num_frames": len(frames),
         "num_seams": len(jumps),
@@ -109,7 +112,7 @@ def _seam_jump(differences: np.ndarray, before: Part | None, part: Part) -> floa
         return None
     inside = np.concatenate([differences[before.start + 1 : before.stop], differences[part.start + 1 : part.stop]])
     mean = _mean(inside)
-    return None if not mean else float(differences[part.start] / mean)
+    return None if mean is None else float(differences[part.start] / max(mean, STILL))
 
 
 def _mean(values: np.ndarray) -> float | None:
