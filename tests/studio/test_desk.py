@@ -1,7 +1,9 @@
 """What can be done in the storyboard room, with real renders and without a page."""
 
 import os
+import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,11 +153,37 @@ def test_single_results_are_made_and_their_mistakes_told(desk):
     wait_for(lambda: "Invalid value for '--steps'" in desk.samples.look("image", wrong).view.complaint)
 
 
-def test_only_a_process_of_this_machine_is_interrupted():
-    here = os.uname().nodename
-    assert pid_here(f"process 12 on {here} since 2026-01-01T00:00:00") == 12
-    assert pid_here("process 12 on elsewhere since 2026-01-01T00:00:00") is None
+@pytest.fixture
+def begun():
+    """A process that waits, under a name of its own."""
+    processes = []
+
+    def begin(name):
+        processes.append(subprocess.Popen([name, "60"], executable="/bin/sleep"))
+        pid = processes[-1].pid
+        wait_for(lambda: name in Path(f"/proc/{pid}/cmdline").read_text())
+        return pid
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_only_a_process_of_this_machine_is_interrupted(begun):
+    pid = begun("/usr/local/bin/ursa-ray")
+    held = f"process {pid} on {os.uname().nodename} since 2026-01-01T00:00:00+00:00"
+    assert pid_here(held) == pid
+    assert pid_here(held.replace(" on ", " on else")) is None
     assert pid_here("nonsense") is None and pid_here(None) is None
+
+
+def test_a_number_that_may_be_anothers_by_now_is_not_interrupted(begun):
+    pid = begun("ursa-ray")
+    held = "process {} on " + os.uname().nodename + " since 2026-01-01T00:00:00+00:00"
+    assert pid_here(f"{held.format(pid)}, or nobody: this file system has no locks") is None
+    assert pid_here(held.format(begun("editor"))) is None
+    assert pid_here(held.format(0)) is None and pid_here(held.format(1)) is None
 
 
 def test_the_last_complaint_of_a_log_is_told(tmp_path):
