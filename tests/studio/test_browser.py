@@ -210,7 +210,7 @@ def test_it_is_served_on_any_address_of_this_machine_alone(tmp_path, host):
 
 
 def test_who_asks_without_the_page_gets_no_further(studio):
-    """Requests as a script sends them: too large, of other files, of what is elsewhere, under another name, for another page."""
+    """Requests as a script sends them: too large, of other files, under another name, for another page."""
     too_large = {"files": ("a.mp4", bytes((MAX_UPLOAD_MB + 1) * 2**20))}
     assert httpx.post(f"{studio.address}gradio_api/upload", files=too_large).status_code == 413
     studio.runs.mkdir(exist_ok=True)

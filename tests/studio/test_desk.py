@@ -1,6 +1,7 @@
 """What can be done in the storyboard room, with real renders and without a page."""
 
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 
 from tests.storyboards import FROM_IMAGE, TWO_SHOTS, write
-from ursa_ray.errors import OptionError
+from ursa_ray.errors import LedgerError, OptionError
 from ursa_ray.ledger import Run
 from ursa_ray.media import probe
 from ursa_ray.studio import markup
+from ursa_ray.studio.answers import Answers
 from ursa_ray.studio.children import last_complaint, pid_here
 from ursa_ray.studio.desk import Desk
 from ursa_ray.studio.samples import Asked
@@ -133,6 +135,31 @@ def test_a_run_that_was_made_elsewhere_can_be_opened_beside_one_of_its_name(new_
     shown = desk.look(film)
     assert shown.view.phase is Phase.FINISHED
     assert probe(shown.film).num_frames == sum(segment.num_frames for segment in shown.view.segments)
+
+
+def test_a_run_whose_plan_is_lost_is_mended_by_rendering_it(desk, goldens, tmp_path):
+    run = tmp_path / "runs" / "film"
+    shutil.copytree(goldens / "runs" / "0.1.0", run)
+    for path in run.glob("plan-*"):
+        path.unlink()
+    with pytest.raises(LedgerError, match="Render its storyboard again"):
+        desk.look("film")
+    told, *_ = Answers(desk).look("film", "", "", "", "")
+    assert "film/plan-" in told and str(tmp_path) not in told
+    desk.render("film", TWO_SHOTS.replace("steps: 4", "steps: 1"))
+    wait_for(lambda: desk.check("film", TWO_SHOTS.replace("steps: 4", "steps: 1")).difference.num_new == 0)
+    wait_for(lambda: desk.look("film").view.phase is Phase.FINISHED)
+
+
+def test_a_run_that_is_removed_is_gone_and_can_be_rendered_anew(desk, goldens, tmp_path):
+    run = tmp_path / "runs" / "film"
+    shutil.copytree(goldens / "runs" / "0.1.0", run)
+    assert desk.look("film").view.phase is Phase.FINISHED
+    shutil.rmtree(run)
+    desk._look("film").expire()
+    gone = desk.look("film").view
+    assert (gone.phase, gone.segments, gone.can_render) == (Phase.EMPTY, (), True)
+    assert desk.check("film", TWO_SHOTS).difference.num_kept == 0
 
 
 def test_why_a_render_ended_is_told(desk, tmp_path):

@@ -41,7 +41,8 @@ def test_a_strangers_name_for_this_machine_is_refused(host):
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://127.0.0.1:7999", "http://localhost:7860", "https://127.0.0.1:7860", "https://evil.example", "null"]
+    "origin",
+    ["http://127.0.0.1:7999", "http://localhost:7860", "https://127.0.0.1:7860", "https://evil.example", "null"],
 )
 def test_what_a_page_from_elsewhere_sends_is_refused(origin):
     assert ask(LOCAL_NAMES, "127.0.0.1:7860", origin=origin)[0] == 403
