@@ -200,8 +200,17 @@ def test_without_the_password_only_a_question_for_it_is_given(tmp_path):
     assert "travel unencrypted" in process.end()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1"])
+def test_it_is_served_on_any_address_of_this_machine_alone(tmp_path, host):
+    process = Process(tmp_path, "studio", f"--host={host}", f"--port={free_port()}", f"--runs={tmp_path / 'runs'}")
+    address = re.search(r"http://\S+", process.stdout.readline())[0]
+    assert httpx.get(address).status_code == 200
+    process.send_signal(signal.SIGINT)
+    assert "Traceback" not in process.end()
+
+
 def test_who_asks_without_the_page_gets_no_further(studio):
-    """Requests as a script sends them: too large, of other files, of what is elsewhere, under another name."""
+    """Requests as a script sends them: too large, of other files, under another name, for another page."""
     too_large = {"files": ("a.mp4", bytes((MAX_UPLOAD_MB + 1) * 2**20))}
     assert httpx.post(f"{studio.address}gradio_api/upload", files=too_large).status_code == 413
     studio.runs.mkdir(exist_ok=True)
@@ -210,6 +219,9 @@ def test_who_asks_without_the_page_gets_no_further(studio):
         assert httpx.get(f"{studio.address}gradio_api/file={path}").status_code in (403, 404)
     assert httpx.get(f"{studio.address}gradio_api/file=http://127.0.0.1:1/").status_code == 403
     assert httpx.get(studio.address, headers={"Host": "evil.example"}).status_code == 403
+    small, elsewhere = {"files": ("a.png", b"a")}, {"Origin": "http://127.0.0.1:1"}
+    assert httpx.post(f"{studio.address}gradio_api/upload", files=small, headers=elsewhere).status_code == 403
+    assert httpx.post(f"{studio.address}gradio_api/queue/join", json={}, headers=elsewhere).status_code == 403
 
 
 def test_a_hostile_file_name_is_only_a_name(visit, studio):

@@ -1,16 +1,20 @@
 """What can be done in the storyboard room, with real renders and without a page."""
 
 import os
+import shutil
+import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.storyboards import FROM_IMAGE, TWO_SHOTS, write
-from ursa_ray.errors import OptionError
+from ursa_ray.errors import LedgerError, OptionError
 from ursa_ray.ledger import Run
 from ursa_ray.media import probe
 from ursa_ray.studio import markup
+from ursa_ray.studio.answers import Answers
 from ursa_ray.studio.children import last_complaint, pid_here
 from ursa_ray.studio.desk import Desk
 from ursa_ray.studio.samples import Asked
@@ -133,6 +137,31 @@ def test_a_run_that_was_made_elsewhere_can_be_opened_beside_one_of_its_name(new_
     assert probe(shown.film).num_frames == sum(segment.num_frames for segment in shown.view.segments)
 
 
+def test_a_run_whose_plan_is_lost_is_mended_by_rendering_it(desk, goldens, tmp_path):
+    run = tmp_path / "runs" / "film"
+    shutil.copytree(goldens / "runs" / "0.1.0", run)
+    for path in run.glob("plan-*"):
+        path.unlink()
+    with pytest.raises(LedgerError, match="Render its storyboard again"):
+        desk.look("film")
+    told, *_ = Answers(desk).look("film", "", "", "", "")
+    assert "film/plan-" in told and str(tmp_path) not in told
+    desk.render("film", TWO_SHOTS.replace("steps: 4", "steps: 1"))
+    wait_for(lambda: desk.check("film", TWO_SHOTS.replace("steps: 4", "steps: 1")).difference.num_new == 0)
+    wait_for(lambda: desk.look("film").view.phase is Phase.FINISHED)
+
+
+def test_a_run_that_is_removed_is_gone_and_can_be_rendered_anew(desk, goldens, tmp_path):
+    run = tmp_path / "runs" / "film"
+    shutil.copytree(goldens / "runs" / "0.1.0", run)
+    assert desk.look("film").view.phase is Phase.FINISHED
+    shutil.rmtree(run)
+    desk._look("film").expire()
+    gone = desk.look("film").view
+    assert (gone.phase, gone.segments, gone.can_render) == (Phase.EMPTY, (), True)
+    assert desk.check("film", TWO_SHOTS).difference.num_kept == 0
+
+
 def test_why_a_render_ended_is_told(desk, tmp_path):
     (tmp_path / "runs" / "film").mkdir(parents=True)
     (tmp_path / "runs" / "film" / "other").write_text("not a run")
@@ -151,11 +180,37 @@ def test_single_results_are_made_and_their_mistakes_told(desk):
     wait_for(lambda: "Invalid value for '--steps'" in desk.samples.look("image", wrong).view.complaint)
 
 
-def test_only_a_process_of_this_machine_is_interrupted():
-    here = os.uname().nodename
-    assert pid_here(f"process 12 on {here} since 2026-01-01T00:00:00") == 12
-    assert pid_here("process 12 on elsewhere since 2026-01-01T00:00:00") is None
+@pytest.fixture
+def begun():
+    """A process that waits, under a name of its own."""
+    processes = []
+
+    def begin(name):
+        processes.append(subprocess.Popen([name, "60"], executable="/bin/sleep"))
+        pid = processes[-1].pid
+        wait_for(lambda: name in Path(f"/proc/{pid}/cmdline").read_text())
+        return pid
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_only_a_process_of_this_machine_is_interrupted(begun):
+    pid = begun("/usr/local/bin/ursa-ray")
+    held = f"process {pid} on {os.uname().nodename} since 2026-01-01T00:00:00+00:00"
+    assert pid_here(held) == pid
+    assert pid_here(held.replace(" on ", " on else")) is None
     assert pid_here("nonsense") is None and pid_here(None) is None
+
+
+def test_a_number_that_may_be_anothers_by_now_is_not_interrupted(begun):
+    pid = begun("ursa-ray")
+    held = "process {} on " + os.uname().nodename + " since 2026-01-01T00:00:00+00:00"
+    assert pid_here(f"{held.format(pid)}, or nobody: this file system has no locks") is None
+    assert pid_here(held.format(begun("editor"))) is None
+    assert pid_here(held.format(0)) is None and pid_here(held.format(1)) is None
 
 
 def test_the_last_complaint_of_a_log_is_told(tmp_path):

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from ursa_ray.errors import UrsaRayError
+from ursa_ray.errors import LedgerError, UrsaRayError
 from ursa_ray.studio import markup
 from ursa_ray.studio.boards import STORYBOARDS
 from ursa_ray.studio.desk import Desk, Shown
@@ -112,9 +112,15 @@ class Answers:
             plan, checked = self._plan(film, text, shown.view, checked)
             player, playing = self._player_of(film, shown, playing)
         except TOLD as error:
-            same = [gr.skip()] * (len(LOOKED) - len(REMEMBERED) - 1)
-            return markup.complained(error), *same, "", checked, playing
+            same = [gr.skip()] * (len(LOOKED) - len(REMEMBERED) - 4)
+            render = gr.update(interactive=True)
+            return self._complained(film, error), gr.skip(), gr.skip(), render, *same, "", checked, playing
         return *run[:2], player, *run[2:], *plan, digest, checked, playing
+
+    def _complained(self, film: str, error: Exception) -> str:
+        """Of a run that is damaged, without the folder that it is in."""
+        words = str(error)
+        return markup.complained(words.replace(self._desk.url(film), film) if isinstance(error, LedgerError) else words)
 
     def _run(self, film: str, shown: Shown, digest: str) -> tuple[tuple[Any, ...], str]:
         """Status, cards, render, cancel, part and retake."""

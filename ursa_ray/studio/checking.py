@@ -8,7 +8,7 @@ from statistics import median
 from tempfile import NamedTemporaryFile
 
 from ursa_ray.errors import UrsaRayError
-from ursa_ray.ledger import Run
+from ursa_ray.ledger import Commit
 from ursa_ray.plan import Difference, Plan, difference, with_takes
 from ursa_ray.plan.cost import H200_FLOPS_PER_S
 from ursa_ray.prepare import prepare
@@ -39,8 +39,10 @@ class Checked:
     is_measured: bool = False
 
 
-def check(text: str, folder: Path, run: Run | None, before: Plan | None) -> Checked:
-    """Plan a text whose pictures and clips are in `folder`; `before` is the last plan of `run`. Nothing is kept."""
+def check(
+    text: str, folder: Path, before: Plan | None, takes: Mapping[str, int], segments: Mapping[str, Commit]
+) -> Checked:
+    """Plan a text whose pictures and clips are in `folder`; its run has the other three. Nothing is kept."""
     with NamedTemporaryFile("w", encoding="utf-8", dir=folder, prefix=".check-", suffix=".yaml") as file:
         file.write(text)
         file.flush()
@@ -50,11 +52,9 @@ def check(text: str, folder: Path, run: Run | None, before: Plan | None) -> Chec
         except UrsaRayError as error:
             return Checked(tuple(problem(line, path) for line in str(error).splitlines()))
     warnings = tuple(problem(line, path) for line in prepared.warnings)
-    if run is None:
-        return _checked(warnings, prepared.plan, difference(prepared.plan, None, ()), {})
-    plan = with_takes(prepared.plan, run.takes)
-    seconds = {key: commit.seconds for key, commit in run.segments.items() if commit.seconds}
-    return _checked(warnings, plan, difference(plan, before, run.segments.keys()), seconds)
+    plan = with_takes(prepared.plan, takes)
+    seconds = {key: commit.seconds for key, commit in segments.items() if commit.seconds}
+    return _checked(warnings, plan, difference(plan, before, segments.keys()), seconds)
 
 
 def problem(line: str, path: Path) -> Problem:

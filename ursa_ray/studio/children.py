@@ -15,8 +15,9 @@ from socket import gethostname
 from ursa_ray.errors import OptionError
 from ursa_ray.interrupt import INTERRUPTED
 
-# What a run's lease says of who renders, see `Run.locked`.
-HOLDER = re.compile(r"process (\d+) on (\S+) since ")
+# What a run's lease says of who renders, see `Run.locked`; where nobody can be sure of it, more follows.
+HOLDER = re.compile(r"process (\d+) on (\S+) since \d{4}-\d\d-\d\dT[\d:+]+")
+NAMES = frozenset({"ursa-ray", "ursa_ray"})
 
 # Drawn around complaints about options.
 FRAME = " \u2500\u2502\u256d\u256e\u2570\u256f"
@@ -79,16 +80,14 @@ class Children:
         return self._folder / f"{name}.log"
 
     def interrupt(self, name: str, holder: str | None) -> None:
-        """What Ctrl-C does, to who holds the run's lease or, before it does, to the process of this name.
+        """What Ctrl-C does, to the process of this name or, if there is none, to who holds the run's lease.
 
         Raises:
             OptionError: it is on another machine, or nobody's.
         """
-        pid = pid_here(holder)
+        pid = self._processes[name].pid if self.is_running(name) else pid_here(holder)
         if pid is None and holder is not None:
             raise OptionError(f"{name}: is rendered by {holder}, which cannot be interrupted from here. Stop it there.")
-        if pid is None and self.is_running(name):
-            pid = self._processes[name].pid
         try:
             if pid is None:
                 raise ProcessLookupError
@@ -100,12 +99,25 @@ class Children:
 
 
 def pid_here(holder: str | None) -> int | None:
-    """The process that holds a lease, if it is one of this machine.
+    """The process that holds a lease, if it is an `ursa-ray` of this machine.
 
-    The lock of a folder's lease ends with its process, so the number is not another's by now.
+    The lock of a folder's lease ends with its process, but in a bucket a lease outlives it by up to 30 s: the number
+    may be another's by now.
     """
-    match = None if holder is None else HOLDER.match(holder)
-    return int(match[1]) if match is not None and match[2] == gethostname() else None
+    match = None if holder is None else HOLDER.fullmatch(holder)
+    if match is None or match[2] != gethostname():
+        return None
+    pid = int(match[1])
+    return pid if pid > 1 and _is_ursa_ray(pid) else None
+
+
+def _is_ursa_ray(pid: int) -> bool:
+    """By its first words: `ursa-ray`, a Python with its path, or `python -m ursa_ray`."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:3]
+    except OSError:
+        return False
+    return any(Path(os.fsdecode(word)).name in NAMES for word in words)
 
 
 def last_complaint(log: Path) -> str:

@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ursa_ray.errors import OptionError, StoryboardError
+from ursa_ray.errors import LedgerError, OptionError, StoryboardError
 from ursa_ray.plan import Plan
 from ursa_ray.storyboard import read_text
 from ursa_ray.studio.boards import NAME, Boards, Opened, film_name, require_name
@@ -14,7 +14,7 @@ from ursa_ray.studio.children import Children
 from ursa_ray.studio.looking import Look
 from ursa_ray.studio.pictures import Pictures
 from ursa_ray.studio.samples import Samples
-from ursa_ray.studio.view import State, View, view
+from ursa_ray.studio.view import Facts, State, View, view
 
 PRIVATE = ".studio"  # in the folder of the runs; no run can have this name
 
@@ -103,15 +103,12 @@ class Desk:
         return name
 
     def check(self, film: str, text: str) -> Checked:
-        """A text as it stands, beside what the film's run has of it; nothing is kept.
-
-        Raises:
-            LedgerError: the run is damaged.
-        """
+        """A text as it stands, beside what the film's run has of it; nothing is kept."""
         look = self._look(film)
-        with look.lock:
-            before = look.facts().plan
-            return check(text, self.boards.folder(film), look.run, before)
+        with look.lock:  # of what is quick: planning hashes pictures and decodes clips
+            before, run = self._facts(film).plan, look.run
+            takes, segments = ({}, {}) if run is None else (dict(run.takes), dict(run.segments))
+        return check(text, self.boards.folder(film), before, takes, segments)
 
     def render(self, film: str, text: str, retake: str | None = None) -> None:
         """Begin to render a text, or go on, in a process of its own.
@@ -119,7 +116,7 @@ class Desk:
         Raises:
             OptionError: it is being rendered, has mistakes, or has no such part.
         """
-        checked, now = self.check(film, text), self._view(film)
+        checked, now = self.check(film, text), view(self._facts(film))
         if checked.plan is None:
             first = checked.problems[0]
             where = "" if first.line is None else f"line {first.line}: "
@@ -192,8 +189,12 @@ class Desk:
                 raise OptionError("There are no tokens yet: no segment of the film is finished.")
             return self._pictures.tokens(look.run, facts.plan, facts.committed)
 
-    def _view(self, film: str) -> View:
-        return view(self._look(film).facts())
+    def _facts(self, film: str) -> Facts:
+        """Nothing of a run that is damaged: rendering it again mends that, or says what does."""
+        try:
+            return self._look(film).facts()
+        except LedgerError:
+            return Facts()
 
     def _look(self, film: str) -> Look:
         url = self.url(film)

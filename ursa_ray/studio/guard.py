@@ -28,13 +28,16 @@ FETCHING = ("/file=http:", "/file=https:", "/proxy=")
 
 
 class Guard:
-    """Passes requests on to `app`, but for those under a name that is none of `names`.
+    """Passes requests on to `app`, but for those under a name that is none of `names`, and those of other pages.
 
     A page of a stranger can give its own name the address 127.0.0.1, and would then speak to a studio as its own page.
+    Without that, browsers still send what it posts to a studio, with the page that it comes from as its Origin. With
+    no `names` any will do, and a proxy before the studio may speak TLS; it must pass Host on.
     """
 
     def __init__(self, app: App, names: frozenset[str] | None):
         self._app, self._names = app, names
+        self._schemes = ("http", "https") if names is None else ("http",)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,17 +48,24 @@ class Guard:
             await self._app(scope, receive, _with_headers(send))
 
     def _refusal(self, scope: Message) -> str | None:
-        if self._names is not None and _name(scope) not in self._names:
+        host, origin = _header(scope, b"host"), _header(scope, b"origin")
+        if self._names is not None and _name(host) not in self._names:
             return "The studio answers under the names of this machine alone, such as http://127.0.0.1."
+        if origin and origin not in [f"{scheme}://{host}" for scheme in self._schemes]:
+            return "The studio answers its own page alone, not one from elsewhere."
         if any(part in unquote(scope["path"]).lower() for part in FETCHING):
             return "The studio fetches nothing from elsewhere."
         return None
 
 
-def _name(scope: Message) -> str:
-    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+def _header(scope: Message, wanted: bytes) -> str:
+    """In small letters: names are the same in capitals."""
+    return next((value.decode("latin-1").lower() for name, value in scope["headers"] if name == wanted), "")
+
+
+def _name(host: str) -> str:
     name, colon, port = host.rpartition(":")
-    return name if colon and port.isdigit() else host
+    return (name if colon and port.isdigit() else host).removesuffix(".")
 
 
 def _with_headers(send: Send) -> Send:

@@ -2,9 +2,12 @@
 
 import hashlib
 import threading
+from contextlib import suppress
 from time import monotonic
 
+from ursa_ray.errors import LedgerError
 from ursa_ray.ledger import FILM, Run
+from ursa_ray.ledger.format import FORMAT_NAME
 from ursa_ray.plan import Plan
 from ursa_ray.report import read_report
 from ursa_ray.studio.children import Children, pid_here
@@ -84,10 +87,13 @@ class Look:
         )
 
     def _refreshed(self) -> Run | None:
-        if self.run is None:
-            self.run = Run.find(self.url)
-        else:
-            self.run.refresh()
+        """A run that was removed, or that another has taken the place of, is looked for again."""
+        if self.run is not None and self.run.store.exists(FORMAT_NAME):
+            with suppress(LedgerError):
+                self.run.refresh()
+                return self.run
+        self.run = self._plan = None
+        self.run = Run.find(self.url)
         return self.run
 
     def _plan_of(self, run: Run) -> Plan | None:

@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 
 from ursa_ray.studio.answers import Answers
 from ursa_ray.studio.desk import Desk
-from ursa_ray.studio.guard import LOCAL_NAMES, Guard
+from ursa_ray.studio.guard import Guard
 from ursa_ray.studio.room import Room
 from ursa_ray.studio.samples_room import SamplesRoom
 
@@ -33,12 +33,12 @@ def build(desk: Desk) -> gr.Blocks:
     return page
 
 
-def launch_options(is_local: bool) -> dict[str, Any]:
-    """Of `Blocks.launch`: how it looks, and what it must not do."""
+def launch_options(names: frozenset[str] | None) -> dict[str, Any]:
+    """Of `Blocks.launch`: how it looks, and what it must not do; `names` as of `Guard`."""
     return {
         "theme": _theme(),
         "css": STYLE.read_text("utf-8"),
-        "app_kwargs": {"middleware": [Middleware(Guard, names=LOCAL_NAMES if is_local else None)]},
+        "app_kwargs": {"middleware": [Middleware(Guard, names=names)]},
         "share": False,
         "ssr_mode": False,
         "pwa": False,

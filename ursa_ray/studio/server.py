@@ -5,12 +5,15 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from errno import EADDRINUSE
 from ipaddress import ip_address
 from pathlib import Path
+from socket import SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, getaddrinfo, socket
 from tempfile import TemporaryDirectory
 
 from ursa_ray.errors import OptionError
 from ursa_ray.studio.desk import Desk
+from ursa_ray.studio.guard import LOCAL_NAMES
 
 MAX_UPLOAD_MB = 200
 
@@ -49,13 +52,29 @@ class StudioOptions:
         except ValueError:
             return self.host == "localhost"
 
+    @property
+    def name(self) -> str:
+        """The host as addresses name it: http://[::1]:7860."""
+        try:
+            address = ip_address(self.host)
+        except ValueError:
+            return self.host
+        return f"[{address}]" if address.version == 6 else str(address)
+
+    @property
+    def names(self) -> frozenset[str] | None:
+        """Those under which it answers; None for all."""
+        return LOCAL_NAMES | {self.name} if self.is_local else None
+
 
 def serve(options: StudioOptions, tell: Callable[[str], None]) -> None:
     """Serve until interrupted; `tell` is given the address once it answers.
 
     Raises:
-        OSError: the port is taken, or a folder cannot be written.
+        OptionError: the port is taken, or the address is not one of this machine.
+        OSError: a folder cannot be written.
     """
+    _require_free(options)
     with TemporaryDirectory(prefix="ursa-ray-studio-") as scratch:
         uploads, shown = Path(scratch) / "uploads", Path(scratch) / "shown"
         _restrain_gradio(uploads)
@@ -64,19 +83,34 @@ def serve(options: StudioOptions, tell: Callable[[str], None]) -> None:
         desk = Desk(options.runs, options.storyboards, shown, options.opened)
         page = build(desk).queue(default_concurrency_limit=16, max_size=64, api_open=False)
         _, address, _ = page.launch(
-            server_name=options.host,
+            server_name=options.name,
             server_port=options.port,
             auth=None if options.password is None else _asking(options.password),
             max_file_size=f"{options.max_upload_mb}mb",
             allowed_paths=[str(shown)],
             prevent_thread_lock=True,
-            **launch_options(options.is_local),
+            **launch_options(options.names),
         )
         tell(address)
         try:
             threading.Event().wait()
         finally:
             page.close(verbose=False)
+
+
+def _require_free(options: StudioOptions) -> None:
+    """Asked before Gradio is, which tells neither apart and names options that the studio does not have."""
+    try:
+        family, kind, _, _, address = getaddrinfo(options.host, options.port, type=SOCK_STREAM)[0]
+        with socket(family, kind) as probe:
+            probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # what lingers of a studio that has just ended is no bar
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == EADDRINUSE:
+            raise OptionError(f"--port {options.port} is taken. Give another --port.") from error
+        raise OptionError(
+            f"--host {options.host} --port {options.port}: cannot be served on ({error.strerror}). Give others."
+        ) from error
 
 
 def _restrain_gradio(uploads: Path) -> None:
