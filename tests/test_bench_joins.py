@@ -74,9 +74,9 @@ def test_a_clamped_condition_is_clean_before_every_step(plan, monkeypatch):
     ursa, segment = Ursa.from_pretrained("tiny", "cpu"), plan.segments[1]
     given = world.draw(SCENE, 5)
     clean, seen = ursa.encode(given), []
-    forward = ursa.transformer.forward
+    trunk = ursa.transformer.trunk
     monkeypatch.setattr(
-        ursa.transformer, "forward", lambda ids, codes, *more: seen.append(codes) or forward(ids, codes, *more)
+        ursa.transformer, "trunk", lambda ids, codes, *more: seen.append(codes) or trunk(ids, codes, *more)
     )
     codes = clamp(ursa, segment, given)
     assert torch.equal(codes[:2], clean)

@@ -19,7 +19,8 @@ from ursa_ray.ledger.log import Log
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
 # Segments of 1.3 s or more, so that there is a middle to stop in; the last shot begins with a picture.
-FILM = TWO_SHOTS.replace("steps: 4", "steps: 20") + (
+# Of so many steps that it is not finished before a job could be stopped, which takes a process seconds.
+FILM = TWO_SHOTS.replace("steps: 4", "steps: 80") + (
     "  - {id: end, image: stills/end.png, prompt: the picture comes alive, frames: 5, steps: 3}\n"
 )
 
