@@ -70,13 +70,18 @@ def test_a_film_is_written_rendered_reloaded_cancelled_resumed_played_and_taken_
     expect_phase(page, "rendering")
     expect(page.locator("#editor")).to_contain_text("title: Quickstart")
     page.click("#cancel")
+    expect(page.locator("#message")).to_contain_text("Ending in order")
     expect_phase(page, "paused")
+    expect(page.locator("#message")).to_be_empty()
     num_made = cards(page, "made").count()
     assert 1 <= num_made < 13
 
     page.click("#play")
     assert 0 < played(page) < 13
     expect(page.locator("#player")).to_contain_text("The first")
+    with page.expect_download() as download:
+        page.click("#take-film")
+    assert re.fullmatch(r"tour-first-\d+\.\ds\.mp4", download.value.suggested_filename)
     expect(page.locator("#render")).to_have_text("Resume")
     page.click("#render")
     expect_phase(page, "finished")
@@ -138,10 +143,11 @@ def test_a_run_that_was_made_elsewhere_is_watched_and_played(visit, goldens_fold
     assert played(page) > 0
     with page.expect_download() as download:
         page.click("#take-tokens")
-    assert download.value.suggested_filename.endswith(".npz")
+    film = page.locator("#film input").input_value()
+    assert download.value.suggested_filename == f"{film}.npz"
     with page.expect_download() as download:
         page.click("#take-film")
-    assert download.value.suggested_filename.endswith(".mp4")
+    assert download.value.suggested_filename == f"{film}.mp4"
 
 
 def test_images_and_videos_of_a_prompt_are_made_in_rooms_of_their_own(visit):
@@ -157,6 +163,10 @@ def test_images_and_videos_of_a_prompt_are_made_in_rooms_of_their_own(visit):
     page.wait_for_selector("#video-results video", timeout=LONG_MS)
     page.get_by_role("tab", name="Images").click()
     image = page.wait_for_selector("#image-results img", timeout=LONG_MS)
+    expect(page.locator("#image-status")).to_contain_text("Finished")
+    with page.expect_download() as download:
+        page.click("#image-results a")
+    assert download.value.suggested_filename == page.inner_text("#image-results a")
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
 
 
@@ -200,6 +210,7 @@ def test_without_the_password_only_a_question_for_it_is_given(tmp_path):
     assert "travel unencrypted" in process.end()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.2", "::1"])
 def test_it_is_served_on_any_address_of_this_machine_alone(tmp_path, host):
     process = Process(tmp_path, "studio", f"--host={host}", f"--port={free_port()}", f"--runs={tmp_path / 'runs'}")

@@ -144,7 +144,7 @@ def test_a_run_whose_plan_is_lost_is_mended_by_rendering_it(desk, goldens, tmp_p
         path.unlink()
     with pytest.raises(LedgerError, match="Render its storyboard again"):
         desk.look("film")
-    told, *_ = Answers(desk).look("film", "", "", "", "")
+    told, *_ = Answers(desk).look("film", "", "", "", "", "")
     assert "film/plan-" in told and str(tmp_path) not in told
     desk.render("film", TWO_SHOTS.replace("steps: 4", "steps: 1"))
     wait_for(lambda: desk.check("film", TWO_SHOTS.replace("steps: 4", "steps: 1")).difference.num_new == 0)
@@ -195,6 +195,43 @@ def begun():
     for process in processes:
         process.kill()
         process.wait()
+
+
+def test_a_text_that_no_command_can_be_given_is_refused_and_leaves_nothing(desk):
+    for asked in (Asked("a\0b"), Asked("a \ud800"), Asked("a", model="tiny\0")):
+        with pytest.raises(OptionError, match="control character"):
+            desk.samples.make("image", asked)
+    assert desk.samples.names("image") == []
+
+
+def test_half_of_a_character_is_a_mistake_with_its_line(desk):
+    broken = TWO_SHOTS + "# \ud83d"
+    (found,) = desk.check("film", broken).problems
+    assert found.text.startswith(f"Line {broken.count(chr(10)) + 1} holds half of a character (U+D83D)")
+    with pytest.raises(OptionError, match="half of a character"):
+        desk.boards.save("film", broken, "")
+
+
+def test_a_render_that_is_refused_changes_nothing_of_the_one_that_goes_on(desk):
+    desk.render("film", LONG)
+    (board,) = desk.boards.folder("film").glob("rendered-*.yaml")
+    with pytest.raises(OptionError, match="being rendered already"):
+        desk.render("film", TWO_SHOTS)
+    assert board.read_text() == LONG
+
+
+def test_of_several_uploads_those_that_are_taken_and_those_that_are_not_are_told(desk, tmp_path):
+    desk.begin("film")
+    paths = [write(tmp_path, "picture", "a.png"), write(tmp_path, "<script>", "b.html"), write(tmp_path, "c", "c.png")]
+    _, listed, message = Answers(desk).upload("film", [str(path) for path in paths])
+    assert "a.png" in listed and "c.png" in listed
+    assert "Kept: a.png, c.png." in message and "b.html" in message and "is not taken" in message
+
+
+def test_a_film_that_is_nowhere_is_not_told_as_rendered_elsewhere(desk):
+    *_, message, part = Answers(desk).open("nosuchfilm")
+    assert "There is no film of this name" in message
+    assert part is None  # what was chosen of another film is chosen no more
 
 
 def test_only_a_process_of_this_machine_is_interrupted(begun):

@@ -6,6 +6,7 @@ import pytest
 
 from tests.storyboards import TWO_CHAINS, write
 from ursa_ray.prepare import prepare
+from ursa_ray.studio.markup import status
 from ursa_ray.studio.pictures import beginning
 from ursa_ray.studio.view import Facts, Phase, State, view
 
@@ -114,6 +115,21 @@ def test_what_is_made_can_be_taken_again_by_shot_and_by_segment(plan):
     shown = view(Facts(plan, keys(plan, "left[0]", "left[1]", "after[0]")))
     # `after` has one segment, so that the shot is the segment.
     assert shown.parts == ("left", "left:0", "left:1", "after")
+
+
+def test_what_starts_tells_no_numbers_of_the_film_before_it(plan):
+    everything_made = Facts(plan, everything(plan), everything(plan), film="sha", holder=HOLDER)
+    assert "Starting" in status(view(everything_made)) and "segments" not in status(view(everything_made))
+    assert "6 of 6 segments" in status(view(replace(everything_made, holder=None)))
+
+
+def test_the_last_second_is_told_without_an_about(plan):
+    assert ", less than 1 s left" in status(view(Facts(plan, holder=HOLDER, seconds_left=0.4)))
+    assert ", about 12 s left" in status(view(Facts(plan, holder=HOLDER, seconds_left=12.3)))
+
+
+def test_what_ended_before_anything_was_made_is_told_as_failed():
+    assert "Failed" in status(view(Facts(complaint="Invalid value"))) and "Nothing" in status(view(Facts()))
 
 
 def test_why_a_render_ended_is_told_until_the_next_begins_or_the_film_is_there(plan):

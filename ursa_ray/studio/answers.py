@@ -17,13 +17,16 @@ NO_STORYBOARD = (
     "The storyboard of this film is not here: it was rendered elsewhere. Watching needs none; to render on, or to take "
     "a part again, paste it here."
 )
+NO_SUCH_FILM = "There is no film of this name. Begin it above."
 WHOLE = "The whole film, {:.1f} s"
 
-# What a page remembers of the last look: what it showed of the run, of which text the plan is, and what is played.
-REMEMBERED = ("digest", "checked", "playing")
+# What a page remembers of the last look: what it showed of the run, of which text the plan is, what is played, and
+# which film was being rendered.
+REMEMBERED = ("digest", "checked", "playing", "busy")
 
 # What a look changes on the page, in this order, see `Answers.look`.
-LOOKED = ("status", "cards", "player", "render", "cancel", "part", "retake", "problems", "plan", *REMEMBERED)
+CHANGED = ("status", "cards", "player", "render", "cancel", "part", "retake", "problems", "plan", "message")
+LOOKED = (*CHANGED, *REMEMBERED)
 
 # What keeps a page from being answered; anything else is a mistake of ours, and is told as such by Gradio.
 TOLD = (UrsaRayError, OSError)
@@ -51,30 +54,36 @@ class Answers:
 
     def upload(self, film: str | None, paths: list[str]) -> tuple[Any, Any, str]:
         """Film, assets and message; a storyboard becomes a film of its own."""
-        try:
-            kept = [self._keep(film, Path(path)) for path in paths]
-        except TOLD as error:
-            return gr.skip(), gr.skip(), markup.complained(error)
-        begun = [film for path, film in zip(paths, kept, strict=True) if Path(path).suffix.lower() in STORYBOARDS]
-        chosen = begun[-1] if begun else film
+        kept, chosen, refused = [], film, ""
+        for path in map(Path, paths):
+            try:
+                kept.append(self._keep(film, path))
+            except TOLD as error:
+                refused += markup.complained(error)
+            else:
+                chosen = kept[-1] if path.suffix.lower() in STORYBOARDS else chosen
+        if not kept:
+            return gr.skip(), gr.skip(), refused
         listed = markup.assets(self._desk.boards.assets(chosen)) if chosen else ""
-        return gr.update(choices=self._desk.films(), value=chosen), listed, markup.said(f"Kept: {', '.join(kept)}.")
+        message = markup.said(f"Kept: {', '.join(kept)}.") + refused
+        return gr.update(choices=self._desk.films(), value=chosen), listed, message
 
     def _keep(self, film: str | None, path: Path) -> str:
         if path.suffix.lower() in STORYBOARDS:
             return self._desk.take_in(path)
         return self._desk.boards.add_asset(film or "", path)
 
-    def open(self, film: str | None) -> tuple[str, str, str, str]:
-        """Editor, version, assets and message of a film that was chosen."""
+    def open(self, film: str | None) -> tuple[str, str, str, str, None]:
+        """Editor, version, assets, message and part of a film that was chosen."""
         if not film:
-            return "", "", "", markup.said(NO_FILM)
+            return "", "", "", markup.said(NO_FILM), None
         try:
             opened = self._desk.open(film)
-            message = "" if opened.text else markup.said(NO_STORYBOARD)
-            return opened.text, opened.version, markup.assets(self._desk.boards.assets(film)), message
+            missing = NO_STORYBOARD if film in self._desk.films() else NO_SUCH_FILM
+            message = "" if opened.text else markup.said(missing)
+            return opened.text, opened.version, markup.assets(self._desk.boards.assets(film)), message, None
         except TOLD as error:
-            return "", "", "", markup.complained(error)
+            return "", "", "", markup.complained(error), None
 
     def type(self, film: str | None, text: str, version: str) -> tuple[str, str]:
         """Version and message: what is typed is kept."""
@@ -99,23 +108,24 @@ class Answers:
             return markup.complained(error)
         return markup.said("Ending in order; what is committed is kept.")
 
-    def look(self, film: str | None, text: str, digest: str, checked: str, playing: str) -> tuple[Any, ...]:
+    def look(self, film: str | None, text: str, digest: str, checked: str, playing: str, busy: str) -> tuple[Any, ...]:
         """How a film is now, in the order of `LOOKED`; nothing is sent of what has not changed.
 
         All of it comes from here alone: if answers overtake each other on their way, the next one is right again.
         """
         if not film:
-            return *[gr.skip()] * (len(LOOKED) - len(REMEMBERED)), digest, checked, playing
+            return *[gr.skip()] * len(CHANGED), digest, checked, playing, busy
         try:
             shown = self._desk.look(film)
             run, digest = self._run(film, shown, digest)
             plan, checked = self._plan(film, text, shown.view, checked)
             player, playing = self._player_of(film, shown, playing)
         except TOLD as error:
-            same = [gr.skip()] * (len(LOOKED) - len(REMEMBERED) - 4)
-            render = gr.update(interactive=True)
-            return self._complained(film, error), gr.skip(), gr.skip(), render, *same, "", checked, playing
-        return *run[:2], player, *run[2:], *plan, digest, checked, playing
+            same, render = [gr.skip()] * (len(CHANGED) - 4), gr.update(interactive=True)
+            return self._complained(film, error), gr.skip(), gr.skip(), render, *same, "", checked, playing, busy
+        now_busy = film if shown.view.is_busy else ""
+        message = "" if busy == film != now_busy else gr.skip()  # what was said of a render ends with it
+        return *run[:2], player, *run[2:], *plan, message, digest, checked, playing, now_busy
 
     def _complained(self, film: str, error: Exception) -> str:
         """Of a run that is damaged, without the folder that it is in."""
@@ -171,10 +181,10 @@ class Answers:
     def take(self, film: str | None, what: str) -> str:
         """A download: the film as far as it is finished, or the tokens."""
         try:
-            path = self._desk.tokens(film or "") if what == "tokens" else self._desk.play(film or "")
+            path = self._desk.take(film or "", what)
         except TOLD as error:
             return markup.complained(error)
-        return markup.link(path, f"{film}{path.suffix}", what)
+        return markup.link(path, path.name, what)
 
 
 def _digest(*parts: object) -> str:

@@ -70,9 +70,9 @@ class Boards:
 
         Raises:
             StaleError: somebody else has changed it meanwhile.
-            OptionError: it is too long.
+            OptionError: it is too long, or no text.
         """
-        if len(text.encode()) > MAX_STORYBOARD_BYTES:
+        if len(encoded(text)) > MAX_STORYBOARD_BYTES:
             raise OptionError("This is too long for a storyboard, expected at most 256 KB. It is not saved.")
         with self._lock:
             before = self.open(name)
@@ -85,6 +85,12 @@ class Boards:
                 )
             _write(self.path(name), text)
         return version_of(text)
+
+    def rendered(self, name: str, text: str) -> Path:
+        """A copy of a text for a render to read: what is typed from now on, or rendered next, is not for this one."""
+        path = self.folder(name) / f"rendered-{version_of(text)[:16]}.yaml"
+        _write(path, text)
+        return path
 
     def begin(self, name: str, text: str) -> Opened:
         """A new storyboard.
@@ -169,6 +175,20 @@ def plain_name(given: str, suffixes: frozenset[str]) -> str:
 def film_name(given: str) -> str:
     """What a storyboard's file is called, as the name of a film."""
     return plain_name(given, STORYBOARDS).rpartition(".")[0].lower()[:56].strip("-_") or "film"
+
+
+def encoded(text: str) -> bytes:
+    """As UTF-8.
+
+    Raises:
+        OptionError: half of a character is in it, as a browser may send it.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        half = f"U+{ord(text[error.start]):04X}"
+        raise OptionError(f"Line {line} holds half of a character ({half}), which no file can. Delete it.") from None
 
 
 def version_of(text: str) -> str:

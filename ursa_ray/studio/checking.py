@@ -12,6 +12,7 @@ from ursa_ray.ledger import Commit
 from ursa_ray.plan import Difference, Plan, difference, with_takes
 from ursa_ray.plan.cost import H200_FLOPS_PER_S
 from ursa_ray.prepare import prepare
+from ursa_ray.studio.boards import encoded
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ def check(
     text: str, folder: Path, before: Plan | None, takes: Mapping[str, int], segments: Mapping[str, Commit]
 ) -> Checked:
     """Plan a text whose pictures and clips are in `folder`; its run has the other three. Nothing is kept."""
-    with NamedTemporaryFile("w", encoding="utf-8", dir=folder, prefix=".check-", suffix=".yaml") as file:
-        file.write(text)
-        file.flush()
+    with NamedTemporaryFile(dir=folder, prefix=".check-", suffix=".yaml") as file:
         path = Path(file.name)
         try:
+            file.write(encoded(text))
+            file.flush()
             prepared = prepare(path)
         except UrsaRayError as error:
             return Checked(tuple(problem(line, path) for line in str(error).splitlines()))

@@ -126,8 +126,7 @@ class Desk:
             raise OptionError(f"{film}: is being rendered already{by}. Wait for it, or cancel it first.")
         if retake is not None and retake not in now.parts:
             raise OptionError(f"Choose what to take again: {', '.join(now.parts) or 'nothing is rendered yet'}.")
-        board = self.boards.folder(film) / "rendered.yaml"  # what is typed from now on is for the next time
-        board.write_text(text, "utf-8")
+        board = self.boards.rendered(film, text)
         options = [f"--run={self.url(film)}", "--log-format=json", *_previews(checked.plan)]
         options += [] if retake is None else [f"--retake={retake}"]
         self._children.begin(film, ["render", board, *options])
@@ -188,6 +187,18 @@ class Desk:
             if look.run is None or facts.plan is None or not facts.committed:
                 raise OptionError("There are no tokens yet: no segment of the film is finished.")
             return self._pictures.tokens(look.run, facts.plan, facts.committed)
+
+    def take(self, film: str, what: str) -> Path:
+        """A download, named after the film: "tokens", or "film" as far as it is finished, which its name says.
+
+        Raises:
+            OptionError: nothing of it is finished.
+        """
+        if what == "tokens":
+            return self._pictures.named(self.tokens(film), f"{film}.npz")
+        now = self.look(film).view
+        part = "" if now.film else f"-first-{now.seconds_playable:.1f}s"
+        return self._pictures.named(self.play(film), f"{film}{part}.mp4")
 
     def _facts(self, film: str) -> Facts:
         """Nothing of a run that is damaged: rendering it again mends that, or says what does."""

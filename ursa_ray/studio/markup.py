@@ -18,6 +18,7 @@ HEADLINES = {
     Phase.PAUSED: "Not finished",
     Phase.FINISHED: "Finished",
 }
+FAILED = "Failed"  # before anything was rendered
 
 # The editor draws only the lines near the window; further down, counting them would mark another line.
 MAX_MARKED_LINE = 60
@@ -33,15 +34,18 @@ def complained(error: object) -> str:
 
 def status(view: View) -> str:
     """Where a run is, in one line and a bar."""
-    about = [f"{view.num_made} of {len(view.segments)} segments"] if view.segments else []
-    if view.is_busy and view.segments:
+    # What starts tells nothing yet: what is there may be the film before it.
+    is_told = bool(view.segments) and view.phase is not Phase.STARTING
+    about = [f"{view.num_made} of {len(view.segments)} segments"] if is_told else []
+    if view.is_busy and is_told:
         about.append(f"{view.share:.0%}")
     if view.seconds_left is not None:
-        about.append(f"about {format_time(view.seconds_left)} left")
+        about.append(f"{'about ' if view.seconds_left >= 1 else ''}{format_time(view.seconds_left)} left")
+    headline = FAILED if view.phase is Phase.EMPTY and view.complaint else HEADLINES[view.phase]
     who = f'<span class="who">{escape(view.holder)}</span>' if view.is_busy and view.holder else ""
     return (
         f'<div class="status {view.phase}" data-phase="{view.phase}"><div class="headline"><i class="dot"></i>'
-        f"<b>{HEADLINES[view.phase]}</b> <span>{', '.join(about)}</span></div>{_bar(view.share)}{who}"
+        f"<b>{headline}</b> <span>{', '.join(about)}</span></div>{_bar(view.share if is_told else 0)}{who}"
         f"{complained(view.complaint) if view.complaint else ''}</div>"
     )
 

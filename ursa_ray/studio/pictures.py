@@ -6,6 +6,7 @@ The browser gets files of this folder alone. They are named by what they hold, s
 import hashlib
 import shutil
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -84,11 +85,19 @@ class Pictures:
     def result(self, run: Run, name: str) -> Path:
         """A file that the run has made, which never changes."""
         of = hashlib.sha256(run.where(name).encode()).hexdigest()
-        path = self.folder / f"{of}{Path(name).suffix}"
+        path = self.folder / of / Path(name).name
         if not path.exists():
             with run.store.reading(name) as result, published(path) as aside:
                 shutil.copyfile(result, aside)
         return path
+
+    def named(self, path: Path, name: str) -> Path:
+        """A film or codes under the name to save them as: Gradio tells browsers that of the file."""
+        named = self.folder / path.stem / name
+        named.parent.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            named.hardlink_to(path)
+        return named
 
     def film_so_far(self, run: Run, plan: Plan, num_segments: int) -> Path:
         """The first segments of a film, as a film.

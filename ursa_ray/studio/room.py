@@ -27,7 +27,7 @@ class Room:
 
     def __init__(self, page: gr.Blocks, answers: Answers):
         self._page, self._answers = page, answers
-        self.version, self.digest, self.checked, self.playing = (gr.State("") for _ in range(4))
+        self.version, self.digest, self.checked, self.playing, self.busy = (gr.State("") for _ in range(5))
         self._choose()
         with gr.Row():
             with gr.Column(scale=6, min_width=320):
@@ -88,7 +88,7 @@ class Room:
         self.begin.click(self._answers.begin, [self.name, self.example], chosen, **QUIET)
         chosen = [self.film, self.assets, self.message]
         self.upload.upload(self._answers.upload, [self.film, self.upload], chosen, **QUIET)
-        opened = [self.editor, self.version, self.assets, self.message]
+        opened = [self.editor, self.version, self.assets, self.message, self.part]
         shown = self.film.change(self._answers.open, self.film, opened, **QUIET)
         self._look_after(shown).then(None, self.film, None, js=KEEP_ADDRESS)
 

@@ -15,10 +15,11 @@ from ursa_ray.studio.boards import CLIPS, NAME, PICTURES, plain_name, require_na
 from ursa_ray.studio.children import Children
 from ursa_ray.studio.looking import Look
 from ursa_ray.studio.pictures import Pictures
-from ursa_ray.studio.view import View, view
+from ursa_ray.studio.view import Phase, View, view
 
 Kind = Literal["image", "video"]
 
+NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")  # tabs and new lines may be in a prompt
 MAX_WORDS_CHARS = 40  # of a prompt, in a name
 
 
@@ -80,15 +81,17 @@ class Samples:
         """Begin a command, or go on with it, if the same was asked for before; the name of its run.
 
         Raises:
-            OptionError: there is no prompt, or it is being made.
+            OptionError: there is no prompt, it is being made, or a text is none that a command can be given.
         """
         if not asked.prompt.strip():
             raise OptionError("There is no prompt. Say what to make.")
         arguments = asked.arguments(kind)
+        if (wrong := NO_TEXT.search("".join(arguments))) is not None:
+            raise OptionError(f"There is a control character (U+{ord(wrong[0]):04X}) in what is asked for. Delete it.")
         name = _name(asked.prompt, arguments)
         run = self._folder / kind / name
-        run.mkdir(parents=True, exist_ok=True)
         self._children.begin(f"{kind}-{name}", [arguments[0], f"--run={run}", *arguments[1:]])
+        run.mkdir(parents=True, exist_ok=True)  # from now on it is listed
         self._look(kind, name).expire()
         return name
 
@@ -120,7 +123,10 @@ class Samples:
                 return Results(view(facts))
             files = {name: self._pictures.result(run, f"{SAMPLES}/{name}") for name in run.store.names(SAMPLES)}
             is_done = len(files) >= len(facts.plan.shots) and facts.holder is None
-            return Results(view(replace(facts, film=SAMPLES if is_done else None)), files)
+            shown = view(replace(facts, film=SAMPLES if is_done else None))
+            if is_done and shown.is_busy:  # its process has not ended yet
+                shown = replace(shown, phase=Phase.JOINING)
+            return Results(shown, files)
 
     def _look(self, kind: Kind, name: str) -> Look:
         url = str(self._folder / kind / require_name(name))

@@ -36,7 +36,7 @@ class SamplesRoom:
                     )
                 message = gr.HTML(elem_id=f"{kind}-message")
             with gr.Column(scale=6, min_width=300):
-                self.earlier = gr.Dropdown([], label="Results", allow_custom_value=True, elem_id=f"{kind}-earlier")
+                self.earlier = gr.Dropdown([], label="Made before", allow_custom_value=True, elem_id=f"{kind}-earlier")
                 self.status, self.results = gr.HTML(elem_id=f"{kind}-status"), gr.HTML(elem_id=f"{kind}-results")
         page.load(self._load, None, self.earlier, **QUIET)
         self._look_on(make.click(self._make, asked, [self.earlier, message], **QUIET).then)
@@ -55,7 +55,7 @@ class SamplesRoom:
             elem_id=f"{kind}-start",
         )
         with gr.Row():
-            number = gr.Number(1, label="Results", minimum=1, maximum=64, precision=0, min_width=90)
+            number = gr.Number(1, label="How many", minimum=1, maximum=64, precision=0, min_width=90)
             seed = gr.Number(0, label="First seed", minimum=0, precision=0, min_width=90)
             extend = gr.Number(0, label="Extend", minimum=0, maximum=100, precision=0, min_width=90, visible=is_video)
             motion = gr.Number(9, label="Motion", minimum=0, maximum=100, min_width=90, visible=is_video)
