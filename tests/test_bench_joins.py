@@ -91,6 +91,7 @@ def test_hand_overs_differ_in_what_they_say_alone(plan):
     assert np.abs(restored - clean).mean() < 0.3 < np.abs(free - clean).mean()
 
 
+@pytest.mark.slow
 def test_the_bench_measures_every_variant_on_the_same_chains(tmp_path):
     command = [sys.executable, BENCH, "--chains", "1", "--extensions", "1", "--out", tmp_path]
     subprocess.run(list(map(str, command)), check=True, capture_output=True)

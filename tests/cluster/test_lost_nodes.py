@@ -80,6 +80,7 @@ def test_a_lost_node_is_noticed_within_15_s_by_rays_own_settings(nodes, films, t
     assert times_committed(tmp_path / "run") == [1] * 6
 
 
+@pytest.mark.slow
 def test_a_node_that_is_about_to_be_taken_costs_no_attempt_and_is_replaced_at_once(nodes, films, tmp_path):
     # A notice takes 10 s: 3 to be given, 5 to be asked for.
     driver, finish = films(nodes.address, TWO_SHORT_ONE_LONG.replace("STEPS", "240"))

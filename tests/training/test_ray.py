@@ -24,6 +24,7 @@ def test_ray_train_runs_the_same_worker(config):
 @pytest.mark.ray
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_the_lines_of_workers_and_one_clear_error_reach_the_user(config, tmp_path):
     (tmp_path / "config.yaml").write_text(
         yaml.safe_dump(config.model_dump(mode="json", exclude_unset=True) | {"launcher": "ray"})
