@@ -36,12 +36,13 @@ import ray  # noqa: E402
 from ursa_ray.cluster.executor import RayExecutor, RayOptions  # noqa: E402
 from ursa_ray.cluster.replica import Loaded  # noqa: E402
 from ursa_ray.director import Director  # noqa: E402
+from ursa_ray.exchange import Done, Request, Step  # noqa: E402
 from ursa_ray.ledger import Run, open_store  # noqa: E402
 from ursa_ray.listener import Listener  # noqa: E402
 from ursa_ray.plan import Plan, Segment  # noqa: E402
 from ursa_ray.prepare import prepare  # noqa: E402
 from ursa_ray.schedule import Limits, Place  # noqa: E402
-from ursa_ray.work import Done, Request, Step, WorkerOptions  # noqa: E402
+from ursa_ray.work import WorkerOptions  # noqa: E402
 
 MODEL = "BAAI/URSA-1.7B-FSQ320"
 CODES_SHAPE, NUM_CODES = (13, 40, 64), 64_000

@@ -21,13 +21,13 @@ from sleeping import Sleeper, ThreadExecutor, sleeping_replica
 
 from ursa_ray.checkpoint import open_checkpoint
 from ursa_ray.director import Director
+from ursa_ray.exchange import WorkerOptions
 from ursa_ray.executor import Executor
 from ursa_ray.ledger import Run
 from ursa_ray.listener import Listener, Load
 from ursa_ray.plan import Plan, Segment, plan_storyboard
 from ursa_ray.schedule import Device, Dice, Fleet, Limits, Luck, Place, missing_jobs, simulate
 from ursa_ray.storyboard import Storyboard
-from ursa_ray.work import WorkerOptions
 
 # Segments of each shot of the film, and the shot that it continues.
 FILM = [(4, None), (3, 0), (2, 0), (6, None), (1, None), (5, None)]

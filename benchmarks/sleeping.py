@@ -14,12 +14,12 @@ import numpy as np
 
 from ursa_ray.checkpoint import open_checkpoint
 from ursa_ray.errors import UrsaRayError
+from ursa_ray.exchange import Done, Request, Step, WorkerOptions
 from ursa_ray.executor import Event, Failed
 from ursa_ray.ledger import open_store
 from ursa_ray.plan import Segment
 from ursa_ray.returned import Expected
 from ursa_ray.schedule import Demand, Limits, Place
-from ursa_ray.work import Done, Request, Step, WorkerOptions
 
 
 class Sleeper:

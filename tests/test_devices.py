@@ -10,11 +10,11 @@ import pytest
 from tests.processes import Process
 from tests.storyboards import TWO_SHOTS, write
 from ursa_ray.errors import ReplicaError
+from ursa_ray.exchange import Step, WorkerOptions
 from ursa_ray.executor import Failed, InProcessExecutor
 from ursa_ray.ledger import Run
 from ursa_ray.prepare import prepare
 from ursa_ray.render import render
-from ursa_ray.work import Step, WorkerOptions
 
 ON_TWO = ("--device", "cpu", "--devices-per-replica", "2")
 

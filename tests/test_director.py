@@ -9,12 +9,12 @@ import pytest
 from tests.storyboards import write
 from ursa_ray.director import Director
 from ursa_ray.errors import LostError, OutputError, RenderError
+from ursa_ray.exchange import Done
 from ursa_ray.executor import Failed, Framed, Leaving
 from ursa_ray.ledger import Run
 from ursa_ray.listener import Listener
 from ursa_ray.prepare import prepare
 from ursa_ray.schedule import LOOK_EVERY_S, Place
-from ursa_ray.work import Done
 
 ONE = """\
 version: 1

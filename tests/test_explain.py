@@ -14,6 +14,7 @@ import pytest
 
 from tests.storyboards import FROM_IMAGE, TWO_SHOTS, write
 from ursa_ray.errors import OptionError
+from ursa_ray.exchange import WorkerOptions
 from ursa_ray.executor import InProcessExecutor
 from ursa_ray.explain import explain, opened
 from ursa_ray.ledger import Run
@@ -23,7 +24,6 @@ from ursa_ray.plan import ClipCondition, ImageCondition
 from ursa_ray.prepare import prepare
 from ursa_ray.provenance import Encoded, Provenance, read_provenance
 from ursa_ray.render import render
-from ursa_ray.work import WorkerOptions
 
 BOARD = TWO_SHOTS.replace("Two shots", "'Two; shots = 2'")
 

@@ -15,13 +15,13 @@ from PIL import Image
 from tests.storyboards import TWO_SHOTS, write
 from ursa_ray.checkpoint.hub import TINY
 from ursa_ray.cli import main
+from ursa_ray.exchange import WorkerOptions
 from ursa_ray.executor import InProcessExecutor
 from ursa_ray.ledger import Run
 from ursa_ray.media import ffmpeg
 from ursa_ray.model import Ursa
 from ursa_ray.prepare import prepare
 from ursa_ray.render import render
-from ursa_ray.work import WorkerOptions
 
 WIDTH, HEIGHT, NUM_FRAMES = 64, 48, 38
 

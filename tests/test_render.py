@@ -18,6 +18,7 @@ from ursa_ray import director, work, writer
 from ursa_ray import executor as executor_module
 from ursa_ray.director import Director
 from ursa_ray.errors import AssetError, LedgerError, LostError, MediaError, RenderError
+from ursa_ray.exchange import Done, Step, WorkerOptions
 from ursa_ray.executor import Failed, InProcessExecutor
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger import Run
@@ -27,7 +28,6 @@ from ursa_ray.model import Ursa
 from ursa_ray.prepare import prepare
 from ursa_ray.render import render
 from ursa_ray.schedule import Place, schedule
-from ursa_ray.work import Done, Step, WorkerOptions
 
 ONE_SEGMENT = """\
 version: 1

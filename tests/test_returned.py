@@ -8,8 +8,8 @@ import pytest
 from tests.plan.boards import plan_of
 from ursa_ray.checkpoint import open_checkpoint
 from ursa_ray.errors import OutputError
+from ursa_ray.exchange import Done, Step
 from ursa_ray.returned import Expected, require_segment, require_step
-from ursa_ray.work import Done, Step
 
 # 17 frames of 64x48 pixels of a model with 4 frames and 8 pixels to a code.
 SEGMENT = replace(plan_of({"frames": 9}).segments[0], num_frames=17, width=64, height=48, steps=4)

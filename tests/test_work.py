@@ -9,10 +9,11 @@ from PIL import Image
 from tests.storyboards import FROM_IMAGE, write
 from ursa_ray import work
 from ursa_ray.errors import CheckpointError, MediaError
+from ursa_ray.exchange import Done, Request, Step, WorkerOptions
 from ursa_ray.ledger import Run
 from ursa_ray.media import read_mezzanine
 from ursa_ray.prepare import prepare
-from ursa_ray.work import Done, Request, Step, Worker, WorkerOptions
+from ursa_ray.work import Worker
 
 
 @pytest.fixture

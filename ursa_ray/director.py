@@ -12,6 +12,7 @@ from typing import Any
 from ursa_ray import __version__
 from ursa_ray.checkpoint import open_checkpoint
 from ursa_ray.errors import OutputError, RenderError
+from ursa_ray.exchange import Done, Request, Step
 from ursa_ray.executor import Event, Executor, Failed, Framed, Held, Leaving
 from ursa_ray.interrupt import uninterrupted
 from ursa_ray.ledger import Commit, Run, preview_name
@@ -20,7 +21,6 @@ from ursa_ray.plan import Plan, Segment
 from ursa_ray.report import attempts, now, write_report
 from ursa_ray.returned import Expected, require_segment, require_step
 from ursa_ray.schedule import LOOK_EVERY_S, GiveUp, Job, Place, Schedule, missing_jobs
-from ursa_ray.work import Done, Request, Step
 from ursa_ray.writer import MAX_WRITING_S
 
 

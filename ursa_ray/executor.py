@@ -10,8 +10,9 @@ from traceback import clear_frames
 from typing import Protocol, Self
 
 from ursa_ray.errors import InputError, UrsaRayError
+from ursa_ray.exchange import Done, Request, Step, WorkerOptions
 from ursa_ray.schedule import Demand, Place
-from ursa_ray.work import Done, Request, Step, Worker, WorkerOptions, require_device
+from ursa_ray.work import Worker, require_device
 
 # Frames that are being written when a render ends early are waited for so long; interrupted, it has 8 s.
 WRITTEN_WITHIN_S = 5.0

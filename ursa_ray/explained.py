@@ -5,21 +5,11 @@ from typing import Any
 
 from ursa_ray.explain import Explained, Instant, printable, seconds_text
 from ursa_ray.plan import ClipCondition, Condition, ImageCondition, ParentCondition, Plan, PlannedShot, Segment
+from ursa_ray.plan.segments import DECIDE
 from ursa_ray.provenance import Provenance
 
 # Of a segment, beside prompt and seed; by their names in `Segment`.
-SETTINGS = (
-    "width",
-    "height",
-    "num_frames",
-    "steps",
-    "guidance",
-    "guidance_trunc",
-    "flow_shift",
-    "cond_noise",
-    "restore_condition",
-    "max_prompt_length",
-)
+SETTINGS = tuple(name for name in DECIDE if name not in ("prompt", "negative_prompt", "seed"))
 
 
 def explained_summary(explained: Explained) -> dict[str, Any]:

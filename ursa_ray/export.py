@@ -219,7 +219,7 @@ class _Frames:
         """The segment's frames as the render wrote them, in the scratch folder."""
         import torch  # which most exports do without
 
-        from ursa_ray.work import Done, Request
+        from ursa_ray.exchange import Done, Request
 
         commit = self._run.segments[segment.key]
         try:
@@ -236,8 +236,9 @@ class _Frames:
 
     def _worker_like(self, commit: Commit) -> "Worker":
         """With the dtype of a commit that was made on such a device: another one rounds to other frames."""
+        from ursa_ray.exchange import WorkerOptions
         from ursa_ray.model import choose_device
-        from ursa_ray.work import Worker, WorkerOptions
+        from ursa_ray.work import Worker
 
         is_alike = (commit.device == "cpu") == (choose_device(self._device).type == "cpu")
         dtype = commit.dtype.removeprefix("torch.") if is_alike and commit.dtype else None

@@ -9,8 +9,8 @@ import numpy as np
 
 from ursa_ray.checkpoint import Checkpoint
 from ursa_ray.errors import OutputError
+from ursa_ray.exchange import Done, Step
 from ursa_ray.plan import Segment
-from ursa_ray.work import Done, Step
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_WORDS = 256

@@ -12,7 +12,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -24,9 +24,10 @@ import torch
 
 from ursa_ray.checkpoint.config import TransformerConfig
 from ursa_ray.errors import CheckpointError, OutputError
+from ursa_ray.exchange import Done, Request, Step, WorkerOptions
 from ursa_ray.ledger import Steps, Store, open_store, preview_name
 from ursa_ray.media import frames_sha256, preview_webp, read_clip_tail, read_image, write_mezzanine
-from ursa_ray.model import Devices, Parallel, Ursa, check_devices, choose_backends, choose_device, choose_dtype
+from ursa_ray.model import Devices, Ursa, choose_backends, choose_device, choose_dtype
 from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
 from ursa_ray.writer import Writer
 
@@ -35,86 +36,6 @@ NUM_KEPT = 2
 
 # Codes along an edge of the known segment.
 WARM_UP_CODES = 8
-
-
-@dataclass(frozen=True)
-class Request:
-    """A segment to make: its codes with the parent's given, or, with its own `codes` given, its frames alone."""
-
-    segment: Segment
-    fps: Fraction
-    parent_codes: np.ndarray | None = None
-    codes: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Step:
-    """`has_preview` if one was written in this step; `warning` is what went wrong that the segment can do without.
-
-    `computes` comes with the first step of a worker: on what it computes, and how.
-    """
-
-    key: str
-    done: int
-    total: int
-    has_preview: bool = False
-    warning: str = ""
-    computes: str = ""
-
-
-@dataclass(frozen=True)
-class Done:
-    """`codes` (t, h, w), uint16 or uint32; `frames_sha256` names the file in the media folder.
-
-    `backends` tell how they were computed, beside device, dtype and threads.
-
-    Unless it `is_framed`, that file is still being written: see `Worker.framed`.
-    """
-
-    key: str
-    codes: np.ndarray
-    frames_sha256: str
-    device: str
-    dtype: str
-    num_threads: int
-    seconds: float
-    is_framed: bool = True
-    backends: str = ""
-
-
-@dataclass(frozen=True)
-class WorkerOptions:
-    """What every replica of a render shares.
-
-    Attributes:
-        model: `tiny`, an absolute folder or a hub id.
-        weights_sha256: what the plan's keys were made with.
-        run: where the run is, the same on every machine: frames and steps are written there and assets read.
-        device: "cuda", "cpu", or None for what there is.
-        num_threads: of each CPU of a replica; other numbers round sums differently and so can give other codes.
-        dtype, attention, compile: as for `Ursa.from_pretrained`; None for the device's best.
-        preview_steps: steps, counted from 1, in which a preview is written.
-        num_devices: of a replica, on one machine.
-        parallel: how several devices share a step, as `model.Devices` has it; rounds otherwise, too.
-
-    Raises:
-        OptionError: so many devices cannot be used so.
-    """
-
-    model: str
-    weights_sha256: str
-    run: str
-    device: str | None = None
-    num_threads: int = 1
-    dtype: str | None = None
-    attention: str | None = None
-    compile: bool | None = None
-    preview_steps: tuple[int, ...] = ()
-    num_devices: int = 1
-    parallel: Parallel | None = None
-
-    def __post_init__(self) -> None:
-        check_devices(self.num_devices, self.parallel, self.compile)
 
 
 def require_devices(options: WorkerOptions) -> torch.device:

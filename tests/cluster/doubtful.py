@@ -16,11 +16,11 @@ def main(board: Path, folder: str, kind: str) -> None:
     from tests.cluster.wrong_replicas import Unsteady, Wrong
     from ursa_ray.cluster.executor import RayExecutor, RayOptions
     from ursa_ray.console import Lines
+    from ursa_ray.exchange import WorkerOptions
     from ursa_ray.ledger import Run
     from ursa_ray.prepare import prepare
     from ursa_ray.render import render
     from ursa_ray.schedule import Limits
-    from ursa_ray.work import WorkerOptions
 
     plan, run = prepare(board).plan, Run.create(folder)
     worker = WorkerOptions("tiny", plan.weights_sha256, run.store.anywhere, device="cpu")

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from tests.storyboards import TWO_CHAINS, write
 from ursa_ray.cluster.executor import RayExecutor, RayOptions
+from ursa_ray.exchange import Request, Step, WorkerOptions
 from ursa_ray.executor import Failed
 from ursa_ray.ledger import Run
 from ursa_ray.prepare import prepare
 from ursa_ray.schedule import Demand, Limits
-from ursa_ray.work import Request, Step, WorkerOptions
 
 
 def worker_and_raylet() -> tuple[int, int]:

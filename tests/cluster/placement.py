@@ -10,12 +10,12 @@ from pathlib import Path
 
 from ursa_ray.cluster.executor import RayExecutor, RayOptions
 from ursa_ray.cluster.replica import Replica
+from ursa_ray.exchange import WorkerOptions
 from ursa_ray.ledger import Run
 from ursa_ray.listener import Listener
 from ursa_ray.prepare import prepare
 from ursa_ray.render import render
 from ursa_ray.schedule import Limits
-from ursa_ray.work import WorkerOptions
 
 
 class OnCpu(Replica):

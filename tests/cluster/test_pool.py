@@ -10,9 +10,9 @@ from ursa_ray.cluster import pool as module
 from ursa_ray.cluster.pool import Pool
 from ursa_ray.cluster.replica import Loaded
 from ursa_ray.errors import ReplicaError
+from ursa_ray.exchange import WorkerOptions
 from ursa_ray.executor import Held, Leaving
 from ursa_ray.schedule import Demand, Limits
-from ursa_ray.work import WorkerOptions
 
 
 class Actor:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from ursa_ray.cluster.private import keep_private
+from ursa_ray.exchange import WorkerOptions
 
 MAX_WRITING_S, SLOW_S = 4.0, 0.5
 
@@ -48,7 +49,7 @@ def main(board: Path, folder: str, kind: str) -> None:
             time.sleep(3600)
 
     plan, run = prepare(board).plan, Run.create(folder)
-    worker = work.WorkerOptions("tiny", plan.weights_sha256, run.store.anywhere, device="cpu")
+    worker = WorkerOptions("tiny", plan.weights_sha256, run.store.anywhere, device="cpu")
     if kind == "hanging":
         director.MAX_WRITING_S = schedule.MAX_WRITING_S = MAX_WRITING_S
     executor = RayExecutor(worker, RayOptions(Limits(0, 1)), {"hanging": Hanging, "slow": Slow}[kind])

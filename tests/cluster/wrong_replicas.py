@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ursa_ray.cluster.replica import Replica
-from ursa_ray.work import Done
+from ursa_ray.exchange import Done
 
 
 class Wrong(Replica):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from ursa_ray.exchange import Request, WorkerOptions
 from ursa_ray.executor import InProcessExecutor
 from ursa_ray.ledger import Commit, Run, Steps, open_store
 from ursa_ray.ledger.commit import Link
@@ -25,7 +26,7 @@ from ursa_ray.listener import Listener
 from ursa_ray.plan import Plan
 from ursa_ray.prepare import prepare
 from ursa_ray.render import render
-from ursa_ray.work import Request, Worker, WorkerOptions
+from ursa_ray.work import Worker
 
 OPTIONS = {"device": "cpu", "num_threads": 1}
 

@@ -3,6 +3,7 @@ from PIL import Image
 
 from ursa_ray.checkpoint import open_checkpoint
 from ursa_ray.evaluation.films import Take, chain_frames, cut, make_segments, plan_take
+from ursa_ray.exchange import WorkerOptions
 from ursa_ray.executor import InProcessExecutor
 from ursa_ray.export import ExportOptions, export
 from ursa_ray.ledger import Run
@@ -11,7 +12,6 @@ from ursa_ray.model import Ursa
 from ursa_ray.render import render
 from ursa_ray.training.captions import canonical_caption
 from ursa_ray.training.world import Scene
-from ursa_ray.work import WorkerOptions
 
 SCENE = Scene("green", "circle", "down", "night", speed=1.5, start=(32.0, 12.0))
 TAKE = Take(SCENE, canonical_caption(SCENE), seed=5)

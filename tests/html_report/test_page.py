@@ -15,11 +15,11 @@ from tests.html_report.parsing import Page
 from tests.storyboards import TWO_CHAINS, write
 from tests.test_render import Unlucky, plan_of, render_into
 from ursa_ray.errors import RenderError
+from ursa_ray.exchange import WorkerOptions
 from ursa_ray.html_report import page as page_module
 from ursa_ray.ledger import Commit, Run
 from ursa_ray.prepare import prepare
 from ursa_ray.render import render
-from ursa_ray.work import WorkerOptions
 
 HOSTILE = """\
 version: 1

@@ -9,11 +9,11 @@ from PIL import Image, ImageSequence
 
 from tests.storyboards import TWO_SHOTS, write
 from tests.test_render import plan_of
+from ursa_ray.exchange import WorkerOptions
 from ursa_ray.executor import InProcessExecutor
 from ursa_ray.ledger import Run
 from ursa_ray.listener import Listener
 from ursa_ray.render import render
-from ursa_ray.work import WorkerOptions
 
 
 @pytest.fixture(params=["folder", "bucket"])

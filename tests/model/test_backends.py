@@ -16,7 +16,7 @@ from ursa_ray.cli.options import Attention, Dtype
 from ursa_ray.errors import OptionError
 from ursa_ray.model import backends, transformer
 from ursa_ray.model.backends import ATTENTION, MATH, Backends, choose_backends
-from ursa_ray.model.ursa import DTYPES, choose_dtype
+from ursa_ray.model.devices import DTYPES, choose_dtype
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]

@@ -2,10 +2,10 @@
 
 import pytest
 
+from ursa_ray.exchange import WorkerOptions
 from ursa_ray.executor import InProcessExecutor
 from ursa_ray.ledger import Run
 from ursa_ray.sampling import make_samples, plan_samples
-from ursa_ray.work import WorkerOptions
 
 
 @pytest.fixture

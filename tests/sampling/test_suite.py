@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.suites import files
 from ursa_ray.errors import OptionError, RenderError
+from ursa_ray.exchange import WorkerOptions
 from ursa_ray.executor import Failed, InProcessExecutor
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger import Run
@@ -19,7 +20,6 @@ from ursa_ray.listener import Listener
 from ursa_ray.media import probe
 from ursa_ray.sampling import Settings, plan_samples, sample_suite, samples_of
 from ursa_ray.suites import read_dpg, read_geneval, read_vbench, read_vbench_i2v
-from ursa_ray.work import WorkerOptions
 
 STEPS = 2
 SEED = 1337

@@ -32,11 +32,11 @@ from ursa_ray.errors import OptionError
 
 if TYPE_CHECKING:
     from ursa_ray.console import Bars, Lines
+    from ursa_ray.exchange import WorkerOptions
     from ursa_ray.executor import Executor
     from ursa_ray.json_log import JsonLog
     from ursa_ray.listener import Listener
     from ursa_ray.plan import Plan
-    from ursa_ray.work import WorkerOptions
 
 # Ray tells the driver of a job so.
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -101,8 +101,8 @@ class Replicas:
         return RayExecutor(worker, options)
 
     def _worker(self, plan: "Plan", run: str) -> "WorkerOptions":
+        from ursa_ray.exchange import WorkerOptions
         from ursa_ray.ledger import open_store
-        from ursa_ray.work import WorkerOptions
 
         require_preview_steps(self.preview or (), plan)
         return WorkerOptions(

@@ -18,9 +18,9 @@ from ursa_ray.cluster.connection import connected
 from ursa_ray.cluster.pool import Pool, cause_of, is_alive, went_with_its_node
 from ursa_ray.cluster.replica import Replica
 from ursa_ray.errors import InputError, LostError, OptionError, OutputError, ReplicaError, UrsaRayError
+from ursa_ray.exchange import Done, Request, Step, WorkerOptions
 from ursa_ray.executor import Event, Failed, Framed
 from ursa_ray.schedule import Demand, Limits, Place
-from ursa_ray.work import Done, Request, Step, WorkerOptions
 
 # Interrupted, a driver takes what has arrived, and then waits for frames that are being written, for at most this long
 # each: Ray leaves a job that it stops 3 s.

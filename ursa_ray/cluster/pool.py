@@ -16,9 +16,9 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTa
 from ursa_ray.cluster.draining import DrainingNodes
 from ursa_ray.cluster.replica import FRAMES, Loaded
 from ursa_ray.errors import InputError, ReplicaError
+from ursa_ray.exchange import WorkerOptions
 from ursa_ray.executor import Event, Held, Leaving
 from ursa_ray.schedule import Answers, Demand, Limits, Place
-from ursa_ray.work import WorkerOptions
 
 # A cluster may first have to start a node, pull an image and load weights; one without room after so long has none.
 START_TIMEOUT_S = 1800

@@ -6,7 +6,8 @@ from time import monotonic
 
 import ray
 
-from ursa_ray.work import Done, Request, Step, Worker, WorkerOptions
+from ursa_ray.exchange import Done, Request, Step, WorkerOptions
+from ursa_ray.work import Worker
 
 # A driver spends 0.2 ms of CPU on a message and 3 on the rest: of a segment of a minute this is a quarter.
 STEP_EVERY_S = 10.0

@@ -16,9 +16,9 @@ One legend for the axes in the signatures of this package:
 """
 
 from ursa_ray.model.backends import Backends, choose_backends
-from ursa_ray.model.devices import Devices, Parallel, check_devices
+from ursa_ray.model.devices import Devices, Parallel, check_devices, choose_device, choose_dtype
 from ursa_ray.model.loading import check_weights
-from ursa_ray.model.ursa import Ursa, choose_device, choose_dtype
+from ursa_ray.model.ursa import Ursa
 
 __all__ = [
     "Backends",

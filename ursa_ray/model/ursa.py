@@ -13,7 +13,7 @@ from ursa_ray.checkpoint import Checkpoint, TextTokenizer, open_checkpoint
 from ursa_ray.errors import CheckpointError, OptionError
 from ursa_ray.model.backends import Backends, choose_backends
 from ursa_ray.model.crew import Crew
-from ursa_ray.model.devices import Devices, Parallel, check_devices
+from ursa_ray.model.devices import Devices, Parallel, check_devices, choose_device, choose_dtype
 from ursa_ray.model.draws import build_draws, choose_draws
 from ursa_ray.model.guidance import Denoiser, Guidance
 from ursa_ray.model.image_tokenizer import ImageTokenizer
@@ -25,35 +25,6 @@ from ursa_ray.model.transformer import Transformer
 
 Codes = Int64[Tensor, "t h w"]
 Condition = Int64[Tensor, "t_given h w"]
-
-DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
-
-
-def choose_device(device: str | torch.device | None) -> torch.device:
-    """The device that is asked for; without a wish cuda where there is one, else cpu.
-
-    Raises:
-        OptionError: there is no such device here.
-    """
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if chosen.type not in ("cpu", "cuda"):
-        raise OptionError(f"device is {chosen}, expected cpu or cuda.")
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise OptionError(f"device is {chosen}, but torch {torch.__version__} finds no GPU here. See: ursa-ray doctor")
-    return chosen
-
-
-def choose_dtype(device: torch.device, dtype: str | torch.dtype | None) -> torch.dtype:
-    """The dtype that is asked for, or that of a device: float16 on cuda, float32 on a cpu.
-
-    Raises:
-        OptionError: the network does not compute in a dtype of that name.
-    """
-    if dtype is None:
-        return torch.float32 if device.type == "cpu" else torch.float16
-    if isinstance(dtype, str) and dtype not in DTYPES:
-        raise OptionError(f"dtype is {dtype!r}, expected {', '.join(DTYPES)}.")
-    return DTYPES[dtype] if isinstance(dtype, str) else dtype
 
 
 class Ursa:
