@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from jaxtyping import install_import_hook
@@ -16,18 +17,22 @@ install_import_hook("ursa_ray.model", "beartype.beartype")
 GOLDENS = Path(__file__).parent / "goldens"
 
 
-@pytest.fixture(autouse=True)
-def isolated(tmp_path_factory, monkeypatch):
+@pytest.fixture(scope="session", autouse=True)
+def without_inherited_settings():
+    """Also where a fixture lives longer than a test."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "RAY_", "HF_", "URSA_")):
-            monkeypatch.delenv(name)
+            del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("HF_HOME", str(home / "huggingface"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("NO_COLOR", "1")
-    # A shell starts what it runs in the background with Ctrl-C ignored, and every process hands that on.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Whatever a test sets there ends with it.
+    with patch.dict(os.environ, HOME=str(home), HF_HOME=str(home / "huggingface"), HF_HUB_OFFLINE="1", NO_COLOR="1"):
+        # A shell starts what it runs in the background with Ctrl-C ignored, and every process hands that on.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
 
 
 @pytest.fixture

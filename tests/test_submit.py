@@ -1,6 +1,7 @@
 """`ursa-ray submit` up to the head: what never gets there, and what goes with a job."""
 
 import json
+import os
 import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -159,6 +160,15 @@ def test_the_address_that_is_given_counts_whatever_the_environment_of_ray_says(
     address = f"http://127.0.0.1:{given.port}"
     run_command("submit", write(tmp_path, TWO_SHOTS), "--run", tmp_path / "run", "--address", address)
     assert given.asked and not other.asked
+
+
+@pytest.mark.parametrize("before", [{}, {"RAY_API_SERVER_ADDRESS": "http://127.0.0.1:1"}])
+def test_the_environment_of_who_submits_is_as_before(run_command, tmp_path, dashboard, monkeypatch, before):
+    for name, value in before.items():
+        monkeypatch.setenv(name, value)
+    address = f"http://127.0.0.1:{dashboard().port}"
+    run_command("submit", write(tmp_path, TWO_SHOTS), "--run", tmp_path / "run", "--address", address)
+    assert {name: value for name, value in os.environ.items() if name.startswith("RAY_")} == before
 
 
 def test_the_storyboard_goes_with_the_pictures_that_it_names_and_with_nothing_else(tmp_path):

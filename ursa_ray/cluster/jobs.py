@@ -122,9 +122,7 @@ class Cluster:
             raise asks_for_no_token(self.address)
         for name in CHATTERING:
             logging.getLogger(name).setLevel(logging.WARNING)
-        # Ray prefers what its environment says to what it is told.
-        os.environ["RAY_API_SERVER_ADDRESS"] = self.address
-        with self._answering():
+        with self._answering(), _ray_address(self.address):
             self._client = JobSubmissionClient(self.address)
 
     def submit(self, submission: Submission) -> str:
@@ -218,6 +216,20 @@ class Log:
     def end(self) -> None:
         if self._line:
             self._tell(self._line)
+
+
+@contextmanager
+def _ray_address(address: str) -> Iterator[None]:
+    """Ray prefers what its environment says to what it is told: for so long, it says the same."""
+    name = "RAY_API_SERVER_ADDRESS"
+    before = os.environ.get(name)
+    os.environ[name] = address
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def _require_shared_model(prepared: Prepared) -> None:
