@@ -154,13 +154,51 @@ def test_a_shot_retaken_twice_has_three_takes(film):
         True
     ] * 3
     assert film.command("status", film.run, "--json")[1]["takes"] == {"night[0]": 2}
-    assert main_text(film, "status", film.run).splitlines()[-2] == "retaken: night[0] 2 times"
+    assert main_text(film, "status", film.run).splitlines()[-2] == "takes: night[0] 3"
 
 
 def main_text(film, *arguments):
     with pytest.raises(SystemExit):
         main([str(argument) for argument in arguments])
     return film.capsys.readouterr().out
+
+
+def test_an_earlier_take_comes_back_for_nothing_and_the_next_retake_follows_it(film):
+    first = film.render()["sha256"]
+    second = film.render("--retake", "dawn:1")
+    third = film.render("--retake", "dawn")
+    assert film.plan("--take", "dawn=1")["num_new"] == 0
+    back = film.render("--take", "dawn=1")
+    assert (back["generated_segments"], back["sha256"]) == (0, first)
+    assert film.render()["sha256"] == first
+    assert film.command("status", film.run, "--json")[1]["takes"] == {}
+    again = film.render("--retake", "dawn:1")
+    assert (again["generated_segments"], again["sha256"]) == (0, second["sha256"])
+    chosen = film.render("--take", "dawn:1=3", "--take", "dawn:0=2")
+    assert (chosen["generated_segments"], chosen["sha256"]) == (0, third["sha256"])
+
+
+def test_a_take_can_be_chosen_before_anything_is_rendered(film):
+    third = [film.render("--retake", "night") for _ in range(2)][-1]
+    film.run = film.folder / "elsewhere"
+    chosen = film.render("--take", "night=3")
+    assert (chosen["generated_segments"], chosen["sha256"]) == (5, third["sha256"])
+
+
+def test_a_part_is_retaken_but_for_what_is_chosen_of_it(film):
+    film.render("--retake", "dusk", "--take", "dusk:1=1")
+    assert film.command("status", film.run, "--json")[1]["takes"] == {"dusk[0]": 1}
+
+
+@pytest.mark.parametrize("command", ["plan", "render"])
+def test_a_take_that_cannot_be_chosen_is_refused_and_writes_nothing(film, command):
+    before = contents(film.folder)
+    code, error = film.command(command, film.board, "--run", film.run, "--take", "dawn:2=1")
+    assert (code, error) == (
+        2,
+        'ursa-ray: --take dawn:2=1: shot "dawn" has no segment "2". Its segments are dawn:0 to dawn:1.\n',
+    )
+    assert contents(film.folder) == before
 
 
 def test_several_parts_are_retaken_at_once(film):

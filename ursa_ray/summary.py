@@ -173,8 +173,7 @@ def run_text(summary: dict[str, Any]) -> str:
     rows.append(("film", str(summary["num_committed"]), str(summary["num_segments"])))
     lines = _table(rows)
     if summary["takes"]:
-        retaken = (name if num == 1 else f"{name} {num} times" for name, num in summary["takes"].items())
-        lines.append(f"retaken: {', '.join(retaken)}")
+        lines.append("takes: " + ", ".join(f"{name} {take + 1}" for name, take in summary["takes"].items()))
     if summary["num_samples"]:
         lines.append(f"samples: {summary['num_samples']} of {len(summary['shots'])} written")
     else:

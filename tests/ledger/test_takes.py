@@ -85,13 +85,23 @@ def test_of_a_film_that_does_not_say_its_takes_all_are_shown(run, first):
     assert run.shown_takes == {"s0[1]": 1}
 
 
-def test_a_plan_made_before_a_later_take_is_refused_and_writes_nothing(run, first):
-    run.begin(with_takes(first, {"s0[1]": 2}))
-    before = contents(run.store.folder)
-    for takes in ({}, {"s0[1]": 1, "s1[0]": 1}):
-        with pytest.raises(LeaseError, match=r"s0\[1\] has been taken again since this was planned\. Render again\."):
-            Run.open(run.store.folder).begin(with_takes(first, takes))
-    assert contents(run.store.folder) == before
+def test_a_plan_of_earlier_takes_goes_back_to_them(run, first):
+    run.begin(with_takes(first, {"s0[1]": 2, "s1[0]": 1}))
+    run.begin(with_takes(first, {"s0[1]": 1}))
+    assert run.takes == Run.open(run.store.folder).takes == {"s0[1]": 1}
+
+
+@pytest.mark.parametrize("before", [{}, {"s0[1]": 1}, {"s0[1]": 3, "s1[0]": 1}])
+def test_who_planned_before_another_render_changed_takes_does_not_get_to_work(run, first, before):
+    run.begin(with_takes(first, before))
+    planned_with = Run.open(run.store.folder)
+    run.begin(with_takes(first, {"s0[1]": 2} | {name: take for name, take in before.items() if name != "s0[1]"}))
+    told = r"the take of s0\[1\] was changed since this was planned\. Render again\."
+    with pytest.raises(LeaseError, match=told), planned_with.locked():
+        pytest.fail("it got to work")
+    assert run.store.names("log") == Run.open(run.store.folder).store.names("log")
+    with Run.open(run.store.folder).locked():
+        pass
 
 
 @pytest.mark.parametrize("number", range(1, 8))

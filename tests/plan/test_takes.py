@@ -6,7 +6,7 @@ import pytest
 
 from tests.plan.boards import plan_of
 from ursa_ray.errors import OptionError
-from ursa_ray.plan import ParentCondition, take_again, with_takes
+from ursa_ray.plan import ParentCondition, choose_takes, take_again, with_takes
 
 # s0 has 3 segments, s1 goes on from the last of them with 2, s2 has one.
 SHOTS = ({"frames": 100}, {"frames": 60, "continue": "s0"}, {"frames": 20})
@@ -100,6 +100,32 @@ def test_a_take_that_no_finished_film_shows_is_not_taken_again():
     assert take_again(plan, asked, shown, ["s0"]) == asked
     assert take_again(plan, asked, shown, ["s0:1", "s2"]) == asked | {"s2[0]": 1}
     assert take_again(plan, asked, asked, ["s0"]) == {"s0[0]": 2, "s0[1]": 3, "s0[2]": 2}
+
+
+def test_a_take_is_chosen_of_a_whole_shot_or_of_a_segment_and_the_last_word_counts():
+    takes = {"s0[1]": 4, "gone[0]": 2}
+    assert choose_takes(plan_of(*SHOTS), takes, ["s0=3", "s0:1=1", "s2=1000"]) == {
+        "s0[0]": 2,
+        "s0[1]": 0,
+        "s0[2]": 2,
+        "s2[0]": 999,
+        "gone[0]": 2,
+    }
+    assert takes == {"s0[1]": 4, "gone[0]": 2}
+
+
+@pytest.mark.parametrize("choice", ["s0", "s0=", "s0=0", "s0=-1", "s0=1.5", "s0=two", "s0=10000", "=1", "s0=\u0661"])
+def test_what_chooses_no_take_is_refused_with_what_does(choice):
+    with pytest.raises(OptionError) as caught:
+        choose_takes(plan_of(*SHOTS), {}, [choice])
+    assert str(caught.value) == (
+        f"--take {choice}: expected SHOT=TAKE or SHOT:SEGMENT=TAKE, such as s0:0=1 for the first take of a segment."
+    )
+
+
+def test_a_take_of_what_is_not_there_is_refused_with_what_is():
+    with pytest.raises(OptionError, match=r'^--take s0:3=1: shot "s0" has no segment "3". Its segments are s0:0 to'):
+        choose_takes(plan_of(*SHOTS), {}, ["s0:3=1"])
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def submit(
 
     It exits as the job does. Ctrl-C leaves the job alone; submitted again, a stopped one goes on.
     """
-    from ursa_ray.plan import take_again
+    from ursa_ray.plan import choose_takes, take_again
     from ursa_ray.prepare import prepare
 
     asked = _as_render(context, words)
@@ -50,6 +50,7 @@ def submit(
     require_limits(asked.params["min_replicas"], asked.params["replicas"])
     prepared = prepare(storyboard)
     take_again(prepared.plan, {}, {}, asked.params["retake"] or ())  # are there such parts?
+    choose_takes(prepared.plan, {}, asked.params["take"] or ())
     require_preview_steps(asked.params["preview"] or (), prepared.plan)
 
     from ursa_ray.cluster.jobs import Cluster, Submission

@@ -55,6 +55,15 @@ Retake = Annotated[
         show_default=False,
     ),
 ]
+Take = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SHOT[:SEGMENT]=TAKE",
+        help="Choose a take of a part, the first being 1; one that was made before costs nothing. May be given several "
+        "times.",
+        show_default=False,
+    ),
+]
 RunUrl = Annotated[str, typer.Argument(metavar="RUN", help="Folder or s3://bucket/prefix of a render.")]
 MostReplicas = Annotated[
     int | None,

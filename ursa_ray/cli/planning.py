@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ursa_ray.cli.app import app
-from ursa_ray.cli.options import AsJson, Retake, StoryboardPath
+from ursa_ray.cli.options import AsJson, Retake, StoryboardPath, Take
 from ursa_ray.cli.output import say, say_json, warn
 from ursa_ray.errors import OptionError
 
@@ -22,6 +22,7 @@ def plan(
         str | None, typer.Option(help="Show also what this run has of it, what is new, and why.", show_default=False)
     ] = None,
     retake: Retake = None,
+    take: Take = None,
     gpus: Annotated[
         int | None,
         typer.Option(min=1, max=10_000, help="Predict how long it takes on so many GPUs.", show_default=False),
@@ -46,7 +47,7 @@ def plan(
     asked = _question(gpus, deadline, gpu, price)
     prepared = prepare(storyboard)
     found = None if run is None else Run.find(run)
-    planned = with_takes_of(prepared.plan, found, retake)
+    planned = with_takes_of(prepared.plan, found, retake, take)
     warn(prepared.warnings)
     say(plan_text(planned))
     summary = plan_summary(planned)
@@ -65,20 +66,21 @@ def plan(
         say_json(summary)
 
 
-def with_takes_of(plan: "Plan", run: "Run | None", retake: list[str] | None) -> "Plan":
-    """The plan with what was taken again in a run, and with what shall be."""
-    from ursa_ray.plan import take_again, with_takes
+def with_takes_of(plan: "Plan", run: "Run | None", retake: list[str] | None, take: list[str] | None) -> "Plan":
+    """The plan with the takes of a run, with what shall be taken again, and with the takes that are chosen."""
+    from ursa_ray.plan import choose_takes, take_again, with_takes
 
     if retake and (run is None or run.plan_sha256 is None):
         raise OptionError(
             "--retake: nothing is rendered yet that could be made again. Give the --run that it is in, or leave it out."
         )
     if run is None:
-        return plan
+        return with_takes(plan, choose_takes(plan, {}, take or ()))
     for part in retake or ():
         if take_again(plan, run.takes, run.shown_takes, [part]) == run.takes:
             warn([f"--retake {part}: its latest take is in no finished film yet, so this goes on with that one."])
-    return with_takes(plan, take_again(plan, run.takes, run.shown_takes, retake or ()))
+    again = take_again(plan, run.takes, run.shown_takes, retake or ())
+    return with_takes(plan, choose_takes(plan, again, take or ()))
 
 
 def _question(gpus: int | None, deadline: str | None, gpu: str | None, price: float | None) -> "Question | None":

@@ -12,6 +12,7 @@ from ursa_ray.cli.options import (
     LogFormatChoice,
     Retake,
     StoryboardPath,
+    Take,
 )
 from ursa_ray.cli.output import say, say_json, warn
 from ursa_ray.cli.planning import with_takes_of
@@ -34,6 +35,7 @@ def render(
         typer.Option(help="Folder or s3://bucket/prefix of the render.", show_default="renders/<storyboard's name>"),
     ] = None,
     retake: Retake = None,
+    take: Take = None,
     *,
     replicas: Replicas,
     log_format: LogFormatChoice = None,
@@ -52,12 +54,12 @@ def render(
     log = log_for(log_format, url)
     prepared = prepare(storyboard, fetch=True)
     found = Run.find(url)
-    planned = with_takes_of(prepared.plan, found, retake)
+    planned = with_takes_of(prepared.plan, found, retake, take)
     warn(prepared.warnings)
     executor = replicas.executor(planned, url)
     check_weights(prepared.checkpoint)
     opened = found or Run.create(url)
-    if not retake:
+    if not retake and not take:
         warn(_replaced(opened, planned))
     with log as told:
         told_all = Several(told, *metrics_of(executor, url))

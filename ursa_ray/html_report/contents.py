@@ -127,18 +127,13 @@ def _made(run: Run, plan: Plan) -> list[Commit]:
 
 
 def _commands(run: Run, plan: Plan) -> list[str]:
-    """A retake counts from the film that is there, so each round of them follows a whole render."""
     made = _made(run, plan)
     version = next((commit.version for commit in made if commit.version), __version__)
-    render = f"ursa-ray render storyboard.yaml --run again{_device_options(made)}"
-    takes = {segment.name: segment.take for segment in plan.segments if segment.take}
-    rounds = range(1, max(takes.values(), default=0) + 1)
-    retakes = [[name for name, take in takes.items() if take >= number] for number in rounds]
+    takes = "".join(f" --take {_part(each.name)}={each.take + 1}" for each in plan.segments if each.take)
     return [
         f'pip install "ursa-ray=={version}"',
         *_fetch(plan.model),
-        render,
-        *(f"{render} {' '.join(f'--retake {_part(name)}' for name in names)}" for names in retakes),
+        f"ursa-ray render storyboard.yaml --run again{_device_options(made)}{takes}",
     ]
 
 

@@ -106,12 +106,17 @@ class Run:
         """Be the one render that writes here.
 
         Raises:
-            LeaseError: another render is working on this run.
+            LeaseError: another render is working on this run, or has changed its takes since they were read: what is
+                planned with them would undo that.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
         holder = f"process {os.getpid()} on {gethostname()} since {now}"
         with self.store.lease(holder):
+            planned_with = self.takes
             self._read()
+            if self.takes != planned_with:
+                name, _ = min(self.takes.items() ^ planned_with.items())
+                raise LeaseError(f"{self.url}: the take of {name} was changed since this was planned. Render again.")
             self._log.begin_epoch(holder)
             if self._log.num_loose >= COMPACT_AT:
                 self._log.compact(self._commits())
@@ -174,11 +179,10 @@ class Run:
     def begin(self, plan: Plan, storyboard_sha256: str | None = None) -> None:
         """Note that `plan`, made with the takes of this run, is what it renders from now on; and its storyboard.
 
-        Its file is written anew if it is damaged. Takes that are new in it are remembered with it, in one entry of the
-        log: both or neither.
+        Its file is written anew if it is damaged. Its takes are remembered with it, in one entry of the log: both or
+        neither.
 
         Raises:
-            LeaseError: another render has taken something again since these takes were read.
             LedgerError: the disk refuses.
         """
         name, takes = plan_name(plan.sha256), self._takes_with(plan)
@@ -204,11 +208,8 @@ class Run:
 
     def _takes_with(self, plan: Plan) -> dict[str, int]:
         """Takes of what is not in the plan stay, for when it comes back."""
-        planned = {segment.name: segment.take for segment in plan.segments}
-        behind = [name for name, take in planned.items() if take < self.takes.get(name, 0)]
-        if behind:
-            raise LeaseError(f"{self.url}: {behind[0]} has been taken again since this was planned. Render again.")
-        return self.takes | {name: take for name, take in planned.items() if take}
+        takes = self.takes | {segment.name: segment.take for segment in plan.segments}
+        return {name: take for name, take in takes.items() if take}
 
     def _read(self) -> None:
         survey = self._log.read_new()

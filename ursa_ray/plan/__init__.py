@@ -13,7 +13,7 @@ from ursa_ray.plan.segments import (
     PlannedShot,
     Segment,
 )
-from ursa_ray.plan.takes import Takes, take_again, with_takes
+from ursa_ray.plan.takes import Takes, choose_takes, take_again, with_takes
 
 __all__ = [
     "ClipCondition",
@@ -25,6 +25,7 @@ __all__ = [
     "PlannedShot",
     "Segment",
     "Takes",
+    "choose_takes",
     "difference",
     "lint",
     "plan_about",

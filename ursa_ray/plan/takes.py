@@ -1,21 +1,24 @@
 """Takes: parts of a film made again with other seeds, though nothing else of them was changed.
 
-A run remembers how often each segment was taken again. With these numbers a plan becomes the plan of the takes: a
-segment that was taken again has another seed, and so another key; what is conditioned on it follows through its
-parent's key. All else keeps its key, and with no takes a plan is what it was.
+A run remembers which take of each segment it shows. With these numbers a plan becomes the plan of the takes: a segment
+that was taken again has another seed, and so another key; what is conditioned on it follows through its parent's key.
+All else keeps its key, and with no takes a plan is what it was.
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ursa_ray.errors import OptionError
 from ursa_ray.plan.segments import Condition, ParentCondition, Plan, PlannedShot, Segment
 
-# How often each segment was taken again, by its name (`forest[2]`); 0 for those that are left out.
+# The take of each segment, by its name (`forest[2]`), as people count them less 1; 0 for those that are left out.
 Takes = Mapping[str, int]
 
 MAX_LISTED = 8  # shots in a message
+
+CHOICE = re.compile("(.+)=([1-9][0-9]{0,3})")
 
 
 def with_takes(plan: Plan, takes: Takes) -> Plan:
@@ -40,9 +43,27 @@ def take_again(plan: Plan, takes: Takes, shown: Takes, parts: Iterable[str]) -> 
     Raises:
         OptionError: there is no such part; says which there are.
     """
-    names = {segment.name for part in parts for segment in _segments(plan, part)}
+    names = {segment.name for part in parts for segment in _segments(plan, part, f"--retake {part}")}
     again = {name for name in names if takes.get(name, 0) <= shown.get(name, 0)}
     return dict(takes) | {name: takes.get(name, 0) + 1 for name in again}
+
+
+def choose_takes(plan: Plan, takes: Takes, choices: Iterable[str]) -> dict[str, int]:
+    """Of each part the take that is asked for, `SHOT=TAKE` or `SHOT:SEGMENT=TAKE`; the first is take 1.
+
+    Raises:
+        OptionError: a choice is none, or there is no such part; says what is expected.
+    """
+    chosen = dict(takes)
+    for choice in choices:
+        match = CHOICE.fullmatch(choice)
+        if match is None:
+            raise OptionError(
+                f"--take {choice}: expected SHOT=TAKE or SHOT:SEGMENT=TAKE, such as {plan.shots[0].id}:0=1 for the "
+                "first take of a segment."
+            )
+        chosen |= {segment.name: int(match[2]) - 1 for segment in _segments(plan, match[1], f"--take {choice}")}
+    return chosen
 
 
 def _taken(first: Segment, take: int, keys: Mapping[str, str], weights_sha256: str) -> Segment:
@@ -63,18 +84,18 @@ def _seed(first: int, take: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def _segments(plan: Plan, part: str) -> tuple[Segment, ...]:
+def _segments(plan: Plan, part: str, asked: str) -> tuple[Segment, ...]:
     name, colon, index = part.partition(":")
     shot = next((shot for shot in plan.shots if shot.id == name), None)
     if shot is None:
         ids = [shot.id for shot in plan.shots]
         listed = ", ".join(ids[:MAX_LISTED]) + (", ..." if len(ids) > MAX_LISTED else "")
-        raise OptionError(f'--retake {part}: there is no shot "{name}". Shots: {listed}.')
+        raise OptionError(f'{asked}: there is no shot "{name}". Shots: {listed}.')
     if not colon:
         return shot.segments
     found = [segment for segment in shot.segments if str(segment.index) == index]
     if not found:
         last = len(shot.segments) - 1
         which = f"Its segments are {name}:0 to {name}:{last}" if last else f"Its only segment is {name}:0"
-        raise OptionError(f'--retake {part}: shot "{name}" has no segment "{index}". {which}.')
+        raise OptionError(f'{asked}: shot "{name}" has no segment "{index}". {which}.')
     return tuple(found)
