@@ -62,6 +62,21 @@ def test_a_render_is_interrupted_while_it_starts(tmp_path):
     interrupt(process, signal.SIGTERM)
 
 
+def test_an_interrupt_in_the_midst_of_an_import_ends_in_order(tmp_path, monkeypatch):
+    """Where classes are made of text."""
+    (tmp_path / "interrupted.py").write_text(
+        "import ursa_ray.prepare\n"
+        "from ursa_ray.cli import main\n"
+        "def prepare(*_, **__):\n"
+        "    exec('import os, signal; os.kill(os.getpid(), signal.SIGINT)')\n"
+        "ursa_ray.prepare.prepare = prepare\n"
+        "main(['plan', 'film.yaml'])\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    interrupted = subprocess.run([sys.executable, "-m", "interrupted"], capture_output=True, text=True, check=False)
+    assert (interrupted.returncode, interrupted.stderr) == (INTERRUPTED, "ursa-ray: interrupted\n")
+
+
 def test_a_render_is_interrupted_while_its_model_loads(tmp_path):
     process = start_render(tmp_path)
     process.wait_until_said("dawn[0] begins")

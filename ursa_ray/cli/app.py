@@ -53,6 +53,9 @@ def main(arguments: list[str] | None = None) -> None:
             # Whatever error it is by now: ffmpeg and Ray may have heard of it too.
             if code == INTERRUPTED or (interrupted.happened and not needs_no_word):
                 complain(f"interrupted{GO_ON.get(arguments[0], '') if arguments else ''}")
+                # An interrupt within an `exec`, of which imports have many, is what `python -m` dies of whatever its
+                # exit code, unless another has gone well since.
+                exec("")
                 sys.exit(INTERRUPTED)
             _leave(leaving)
 
