@@ -16,7 +16,7 @@ demo: .venv/installed
 	$(BIN)/ursa-ray render storyboards/quickstart.yaml --run renders/quickstart
 
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder -m "not slow"
 
 nightly: .venv/installed
 	$(BIN)/python -m pytest --timeout=7200

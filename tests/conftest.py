@@ -9,12 +9,18 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Before torch is imported: more threads than free cores make small networks many times slower.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The signatures of the model carry shapes; here, and only here, every call is checked against them.
 install_import_hook("ursa_ray.model", "beartype.beartype")
 
 GOLDENS = Path(__file__).parent / "goldens"
+
+
+@pytest.hookimpl(trylast=True)  # after the shuffle
+def pytest_collection_modifyitems(items):
+    """What starts clusters comes first: files that take minutes, begun last, would have the other processes wait."""
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -28,8 +28,8 @@ def new_desk(tmp_path):
     """A studio that was just started, on the same folders as the others of a test."""
     made = []
 
-    def make(opened=None):
-        made.append(Desk(tmp_path / "runs", tmp_path / "examples", tmp_path / "shown", opened))
+    def make(opened=None, making=()):
+        made.append(Desk(tmp_path / "runs", tmp_path / "examples", tmp_path / "shown", opened, making))
         return made[-1]
 
     yield make
@@ -178,6 +178,16 @@ def test_single_results_are_made_and_their_mistakes_told(desk):
     assert desk.samples.make("image", Asked("--help me", number=2, steps="4")) == name
     wrong = desk.samples.make("image", Asked("a circle", steps="many"))
     wait_for(lambda: "Invalid value for '--steps'" in desk.samples.look("image", wrong).view.complaint)
+
+
+def test_what_a_studio_begins_has_the_options_that_it_was_given(new_desk, tmp_path):
+    desk = new_desk(making=["--threads=2", "--device=cpu"])
+    name = desk.samples.make("image", Asked("-x", steps="1"))
+    desk.render("film", TWO_SHOTS.replace("steps: 4", "steps: 1"))
+    runs = tmp_path / "runs" / ".studio" / "samples" / "image" / name, tmp_path / "runs" / "film"
+    for run in runs:
+        wait_for(lambda run=run: (run / "FORMAT.json").exists() and Run.open(run).segments)
+        assert {commit.num_threads for commit in Run.open(run).segments.values()} == {2}
 
 
 @pytest.fixture

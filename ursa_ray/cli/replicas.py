@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import wraps
@@ -99,6 +99,15 @@ class Replicas:
         limits = Limits(self.min_replicas, self.replicas)
         options = RayOptions(limits, self.address, self.insecure_cluster, tuple(self.accelerator or ()))
         return RayExecutor(worker, options)
+
+    def words(self) -> Iterator[str]:
+        """Those that were given, as a command line has them."""
+        for option in fields(self):
+            name, value = f"--{option.name.replace('_', '-')}", getattr(self, option.name)
+            if value is True:
+                yield name
+            elif value != option.default:
+                yield from (f"{name}={each}" for each in (value if isinstance(value, list) else [value]))
 
     def _worker(self, plan: "Plan", run: str) -> "WorkerOptions":
         from ursa_ray.exchange import WorkerOptions

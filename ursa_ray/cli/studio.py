@@ -8,10 +8,12 @@ import typer
 
 from ursa_ray.cli.app import app
 from ursa_ray.cli.output import note, say
+from ursa_ray.cli.replicas import Replicas, takes_replicas
 from ursa_ray.errors import OptionError
 
 
 @app.command()
+@takes_replicas
 def studio(
     host: Annotated[
         str, typer.Option(help="Address to serve on; one that other machines reach needs a --password-file.")
@@ -33,12 +35,17 @@ def studio(
     ] = None,
     max_upload_mb: Annotated[int, typer.Option(min=1, help="No larger file is taken.")] = 200,
     browse: Annotated[bool, typer.Option("--browse", help="Open a browser window.")] = False,
+    *,
+    replicas: Replicas,
 ) -> None:
-    """Plan, render, watch and retake films in the browser; needs the extra ursa-ray[studio]."""
+    """Plan, render, watch and retake films in the browser; needs the extra ursa-ray[studio].
+
+    Options about replicas are those of all renders that it begins.
+    """
     from ursa_ray.studio import StudioOptions, serve
 
     password = None if password_file is None else _password(password_file)
-    options = StudioOptions(host, port, password, runs, storyboards, open_, max_upload_mb)
+    options = StudioOptions(host, port, password, runs, storyboards, open_, max_upload_mb, tuple(replicas.words()))
     _require_gradio()
 
     def tell(address: str) -> None:

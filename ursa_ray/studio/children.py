@@ -38,15 +38,18 @@ class Ended:
 
 
 class Children:
-    """The processes that this studio began, by the name of what they make; logs lie in `folder`."""
+    """The processes that this studio began, by the name of what they make; logs lie in `folder`.
 
-    def __init__(self, folder: Path):
-        self._folder = folder
+    All are given `options`.
+    """
+
+    def __init__(self, folder: Path, options: Sequence[str] = ()):
+        self._folder, self._options = folder, options
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
 
-    def begin(self, name: str, arguments: Sequence[object]) -> None:
-        """Start `ursa-ray` with these arguments.
+    def begin(self, name: str, command: str, *arguments: object) -> None:
+        """Start a command of `ursa-ray` with these arguments.
 
         Raises:
             OptionError: one of this name is at work.
@@ -58,7 +61,7 @@ class Children:
             with self.log(name).open("ab") as log:
                 log.truncate(0)  # appending: a process that still writes to it leaves no hole
                 self._processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", "ursa_ray", *map(str, arguments)],
+                    [sys.executable, "-m", "ursa_ray", command, *self._options, *map(str, arguments)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,15 +41,20 @@ class Shown:
 
 
 class Desk:
-    """`runs` is the folder of the runs, `storyboards` that of the examples, `opened` a run that is elsewhere."""
+    """`runs` is the folder of the runs, `storyboards` that of the examples, `opened` a run that is elsewhere.
 
-    def __init__(self, runs: Path, storyboards: Path, shown: Path, opened: str | None = None):
+    What it begins has the options `making`, such as --replicas=4.
+    """
+
+    def __init__(
+        self, runs: Path, storyboards: Path, shown: Path, opened: str | None = None, making: Sequence[str] = ()
+    ):
         self._runs, self._storyboards = runs, storyboards
         self._opened = {} if opened is None else {_name_of(opened): opened}
         self.boards = Boards(runs / PRIVATE / "boards")
-        self._children = Children(runs / PRIVATE / "logs")
+        self._children = Children(runs / PRIVATE / "logs", making)
         self._pictures = Pictures(shown)
-        self.samples = Samples(runs / PRIVATE / "samples", self._pictures)
+        self.samples = Samples(runs / PRIVATE / "samples", self._pictures, making)
         self._looks: dict[str, Look] = {}
         self._lock = threading.Lock()
 
@@ -129,7 +135,7 @@ class Desk:
         board = self.boards.rendered(film, text)
         options = [f"--run={self.url(film)}", "--log-format=json", *_previews(checked.plan)]
         options += [] if retake is None else [f"--retake={retake}"]
-        self._children.begin(film, ["render", board, *options])
+        self._children.begin(film, "render", board, *options)
         self._look(film).expire()
 
     def cancel(self, film: str) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import re
 import shutil
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -64,11 +65,11 @@ class Results:
 
 
 class Samples:
-    """Commands of both kinds and their runs, in `folder`."""
+    """Commands of both kinds, all with the options `making`, and their runs, in `folder`."""
 
-    def __init__(self, folder: Path, pictures: Pictures):
+    def __init__(self, folder: Path, pictures: Pictures, making: Sequence[str] = ()):
         self._folder, self._pictures = folder, pictures
-        self._children = Children(folder / "logs")
+        self._children = Children(folder / "logs", making)
         self._looks: dict[str, Look] = {}
         self._lock = threading.Lock()
 
@@ -90,7 +91,7 @@ class Samples:
             raise OptionError(f"There is a control character (U+{ord(wrong[0]):04X}) in what is asked for. Delete it.")
         name = _name(asked.prompt, arguments)
         run = self._folder / kind / name
-        self._children.begin(f"{kind}-{name}", [arguments[0], f"--run={run}", *arguments[1:]])
+        self._children.begin(f"{kind}-{name}", arguments[0], f"--run={run}", *arguments[1:])
         run.mkdir(parents=True, exist_ok=True)  # from now on it is listed
         self._look(kind, name).expire()
         return name

@@ -27,6 +27,7 @@ class StudioOptions:
         runs: folder of the runs, and of what the studio keeps of its own (`.studio`).
         storyboards: folder of the examples.
         opened: a run elsewhere, a folder or s3://bucket/prefix.
+        making: options of the commands that it begins, such as --replicas=4.
     """
 
     host: str = "127.0.0.1"
@@ -36,6 +37,7 @@ class StudioOptions:
     storyboards: Path = Path("storyboards")
     opened: str | None = None
     max_upload_mb: int = MAX_UPLOAD_MB
+    making: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.is_local and not self.password:
@@ -80,7 +82,7 @@ def serve(options: StudioOptions, tell: Callable[[str], None]) -> None:
         _restrain_gradio(uploads)
         from ursa_ray.studio.page import build, launch_options
 
-        desk = Desk(options.runs, options.storyboards, shown, options.opened)
+        desk = Desk(options.runs, options.storyboards, shown, options.opened, options.making)
         page = build(desk).queue(default_concurrency_limit=16, max_size=64, api_open=False)
         _, address, _ = page.launch(
             server_name=options.name,
