@@ -38,7 +38,7 @@ def studio(
     *,
     replicas: Replicas,
 ) -> None:
-    """Plan, render, watch and retake films in the browser; needs the extra ursa-ray[studio].
+    """Plan, render, watch and retake films in the browser; needs the extra called studio.
 
     Options about replicas are those of all renders that it begins.
     """
