@@ -46,6 +46,6 @@ def test_every_module_has_its_sentence_in_the_architecture():
 
 
 def test_links_in_the_documents_lead_somewhere():
-    for document in [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"]:
+    for document in [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]:
         targets = re.findall(r"\]\((?!https?://)([^)#]+)\)", document.read_text())
-        assert [target for target in targets if not (REPOSITORY / target).exists()] == []
+        assert [target for target in targets if not (document.parent / target).exists()] == []
