@@ -48,7 +48,7 @@ def segment_summary(segment: Segment, plan: Plan) -> dict[str, Any]:
         "segment": segment.name,
         "shot": segment.shot,
         "index": segment.index,
-        "take": segment.take,
+        "take": segment.take + 1,
         "key": segment.key,
         "prompt": segment.prompt,
         "negative_prompt": segment.negative_prompt,
