@@ -230,7 +230,11 @@ def test_of_a_film_that_another_program_cut_or_retimed_no_instant_is_told_but_it
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("again.mp4", ["-c:v", "libx264", "-crf", "30"]), ("film.mkv", ["-c", "copy"]), ("b.mov", ["-vf", "scale=128:96"])],
+    [
+        ("again.mp4", ["-c:v", "libx264", "-crf", "30"]),
+        ("film.mkv", ["-c", "copy"]),
+        ("b.mov", ["-vf", "scale=128:96"]),
+    ],
 )
 def test_a_film_that_another_program_only_encodes_anew_still_tells_its_instants(
     run_command, rendered, tmp_path, name, arguments

@@ -48,7 +48,7 @@ def measure_motion(before: np.ndarray, after: np.ndarray) -> tuple[float, float]
 
 
 def sizes(luma: np.ndarray) -> list[np.ndarray]:
-    """A picture cut to whole blocks, and halved until it is small, the smallest first; less than a block is repeated."""
+    """A picture cut to whole blocks, halved until it is small, the smallest first; less than a block is repeated."""
     num_halvings = ((max(luma.shape) - 1) // MAX_SIDE_PX).bit_length()
     side = BLOCK_PX << num_halvings
     luma = np.pad(luma, [(0, max(0, side - length)) for length in luma.shape], mode="edge")
