@@ -135,7 +135,7 @@ def test_a_retake_makes_its_segment_and_what_is_conditioned_on_it_again_and_stay
     again = film.render()
     assert (again["generated_segments"], again["sha256"]) == (0, retaken["sha256"])
     assert film.plan()["num_new"] == 0
-    assert film.command("status", film.run, "--json")[1]["takes"] == {"dawn[1]": 1}
+    assert film.command("status", film.run, "--json")[1]["takes"] == {"dawn[1]": 2}
 
 
 def test_a_retake_is_the_same_wherever_it_is_made(film, tmp_path):
@@ -153,8 +153,17 @@ def test_a_shot_retaken_twice_has_three_takes(film):
     assert [(one[38:] != other[38:]).any() for one, other in zip(takes, takes[1:] + takes[:1], strict=True)] == [
         True
     ] * 3
-    assert film.command("status", film.run, "--json")[1]["takes"] == {"night[0]": 2}
+    assert film.command("status", film.run, "--json")[1]["takes"] == {"night[0]": 3}
     assert main_text(film, "status", film.run).splitlines()[-2] == "takes: night[0] 3"
+    assert [told(film, f"{film.run}@{frame}") for frame in ("#40", "#1")] == [(3, "take 3"), (1, None)]
+
+
+def told(film, instant):
+    """The take behind an instant: of JSON, and in words where there are any."""
+    _, found = film.command("explain", instant, "--json")
+    (line,) = [line for line in main_text(film, "explain", instant).splitlines() if line.startswith("segment: ")]
+    _, _, words = line.partition("of 17, ")
+    return found["instant"]["take"], words or None
 
 
 def main_text(film, *arguments):
@@ -187,7 +196,7 @@ def test_a_take_can_be_chosen_before_anything_is_rendered(film):
 
 def test_a_part_is_retaken_but_for_what_is_chosen_of_it(film):
     film.render("--retake", "dusk", "--take", "dusk:1=1")
-    assert film.command("status", film.run, "--json")[1]["takes"] == {"dusk[0]": 1}
+    assert film.command("status", film.run, "--json")[1]["takes"] == {"dusk[0]": 2}
 
 
 @pytest.mark.parametrize("command", ["plan", "render"])
@@ -203,7 +212,7 @@ def test_a_take_that_cannot_be_chosen_is_refused_and_writes_nothing(film, comman
 
 def test_several_parts_are_retaken_at_once(film):
     assert film.render("--retake", "dusk:1", "--retake", "night")["generated_segments"] == 2
-    assert film.command("status", film.run, "--json")[1]["takes"] == {"dusk[1]": 1, "night[0]": 1}
+    assert film.command("status", film.run, "--json")[1]["takes"] == {"dusk[1]": 2, "night[0]": 2}
 
 
 def test_a_retaken_shot_stays_retaken_while_others_are_edited(film):
@@ -223,7 +232,7 @@ def test_an_interrupted_retake_is_gone_on_with_and_not_retaken_again(film, num_d
     assert why(found) == {"dusk": [f"dusk[{num_done}]: retaken, not rendered yet"]}
     assert found["num_new"] == 2 - num_done
     assert film.render()["generated_segments"] == 2 - num_done
-    assert film.command("status", film.run, "--json")[1]["takes"] == {"dusk[0]": 1, "dusk[1]": 1}
+    assert film.command("status", film.run, "--json")[1]["takes"] == {"dusk[0]": 2, "dusk[1]": 2}
 
 
 @pytest.mark.parametrize("num_done", [0, 1, 2])
@@ -236,7 +245,7 @@ def test_a_retake_asked_for_again_before_the_film_is_finished_goes_on(film, num_
     parts = ["--retake", "dusk", "--retake", "night"]
     assert film.plan(*parts)["num_new"] == 3 - num_done
     assert film.render(*parts)["generated_segments"] == 3 - num_done
-    assert film.command("status", film.run, "--json")[1]["takes"] == takes
+    assert film.command("status", film.run, "--json")[1]["takes"] == {"dusk[0]": 2, "dusk[1]": 2, "night[0]": 2}
     assert film.render("--retake", "night:0")["generated_segments"] == 1
 
 

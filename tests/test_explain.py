@@ -66,7 +66,7 @@ def test_every_frame_of_an_export_is_the_very_frame_of_the_segment_that_it_names
     assert run_command("export", rendered, "--out", film, *options)[0] == 0
     run = Run.open(rendered)
     segments = {segment.key: frames_of(run, segment) for segment in run.plan().segments}
-    with opened(str(film)) as (provenance, _, _):
+    with opened(str(film)) as (provenance, *_):
         fps = provenance.file.fps
     for index, frame in enumerate(decoded(film)):
         film_frame = provenance.film_frame(index)
@@ -74,7 +74,7 @@ def test_every_frame_of_an_export_is_the_very_frame_of_the_segment_that_it_names
         shown = segments[segment.key][segment.shown[0] + film_frame - segment.film[0]]
         np.testing.assert_array_equal(frame, shown)
         if index % 11:
-            continue  # to ask once takes 30 ms
+            continue  # to ask once takes 80 ms
         # In the middle of its time, since thirds of a second cannot be written.
         instant = explain(f"{film}@{float((index + Fraction(1, 2)) / fps):.6f}s").instant
         assert instant.frame == index
@@ -196,13 +196,70 @@ def test_what_is_no_film_of_ursa_ray_is_refused_with_what_to_do(run_command, ren
     assert b"red square" not in (tmp_path / "quiet.mp4").read_bytes()
 
 
+def by_ffmpeg(film, *arguments, to):
+    """What ffmpeg makes of a film; it keeps the comment unasked."""
+    subprocess.run([ffmpeg.executable(), "-v", "error", "-i", film, *arguments, to], check=True)
+    return to
+
+
+CHANGES = {
+    "cut": (["-ss", "1", "-c:v", "libx264"], "has 26 frames at 12 a second"),  # the first 12 are gone
+    "cut by copying": (["-t", "1", "-c", "copy"], "frames at 12 a second"),
+    "played faster": (["-vf", "setpts=0.5*PTS"], "frames at 12 a second"),
+    "played slower": (["-vf", "setpts=2*PTS"], "has 38 frames at 6 a second"),
+    "at another rate": (["-r", "24"], "has 76 frames at 24 a second"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_of_a_film_that_another_program_cut_or_retimed_no_instant_is_told_but_its_facts(
+    run_command, rendered, tmp_path, change
+):
+    arguments, words = CHANGES[change]
+    film = by_ffmpeg(rendered / "film.mp4", *arguments, to=tmp_path / "changed.mp4")
+    for command in (["explain", f"{film}@0s"], ["measure", film]):
+        code, out, err = run_command(*command)
+        assert (code, out) == (2, "")
+        assert f"{film}: has " in err and f"{words}, not the 38 at 12 that it says: another program cut it" in err
+        assert "Give the film as ursa-ray wrote it, or its run." in err
+    code, out, _ = run_command("explain", film)
+    assert code == 0
+    assert "Two; shots = 2: 38 frames" in out and f"{words}, not the 38" in out and "Add @TIME" not in out
+    assert words in said(run_command, film)["misfit"]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("again.mp4", ["-c:v", "libx264", "-crf", "30"]),
+        ("film.mkv", ["-c", "copy"]),
+        ("b.mov", ["-vf", "scale=128:96"]),
+    ],
+)
+def test_a_film_that_another_program_only_encodes_anew_still_tells_its_instants(
+    run_command, rendered, tmp_path, name, arguments
+):
+    found = said(run_command, f"{by_ffmpeg(rendered / 'film.mp4', *arguments, to=tmp_path / name)}@2.5s")
+    assert (found["misfit"], found["instant"]["segment"], found["instant"]["frame"]) == (None, "dusk[0]", 30)
+
+
+def test_a_film_whose_pictures_are_damaged_tells_its_facts_and_no_instant(run_command, rendered, tmp_path):
+    content = bytearray((rendered / "film.mp4").read_bytes())
+    where = content.index(b"mdat") + 2000
+    content[where : where + 200] = bytes(200)
+    (tmp_path / "film.mp4").write_bytes(content)
+    code, out, err = run_command("explain", f"{tmp_path / 'film.mp4'}@0s")
+    assert (code, out) == (2, "") and "film.mp4: is damaged (" in err
+    assert "is damaged (" in said(run_command, tmp_path / "film.mp4")["misfit"]
+
+
 @pytest.fixture
 def commented(tmp_path):
     """A film of another program with a comment."""
     bare, film = tmp_path / "bare.mp4", tmp_path / "film.mp4"
-    write_film(bare, np.zeros((3, 48, 64, 3), np.uint8), 3, (64, 48), Fraction(12))
 
-    def make(comment):
+    def make(comment, num_frames=3):
+        write_film(bare, np.zeros((num_frames, 48, 64, 3), np.uint8), num_frames, (64, 48), Fraction(12))
         film.unlink(missing_ok=True)
         copy_with_tags(bare, film, {"comment": comment}, ("-f", "mp4"))
         return film
@@ -347,8 +404,9 @@ def hostile(found, field):
     ["title", "model", "weights_sha256", "codec", "version", "name of a version", "prompt", "negative_prompt", "image"],
 )
 def test_what_a_terminal_would_obey_is_not_printed(run_command, rendered, commented, field):
-    film = commented(hostile(read_provenance(rendered / "film.mp4"), field).to_comment())
-    num_frames = read_provenance(film).file.num_frames
+    found = hostile(read_provenance(rendered / "film.mp4"), field)
+    num_frames = found.file.num_frames
+    film = commented(found.to_comment(), num_frames)
     printed = ""
     for asked in (film, f"{film}@#{num_frames - 1}"):
         code, out, err = run_command("explain", asked, "--json")

@@ -37,7 +37,9 @@ def test_a_film_of_another_program_is_measured_as_one_segment(run_command, tmp_p
     assert said["flicker"] < 0.5
     (row,) = said["segments"]
     assert (row["segment"], row["num_frames"]) == ("film", 12)
-    assert len(text) == 2 and text[0].split()[:2] == ["segment", "frames"]
+    assert text[0].split()[:2] == ["segment", "frames"] and text[1].split()[:2] == ["film", "12"]
+    assert text[2].startswith("largest drift of a frame: ")
+    assert text[3:] == [said["note"]] == ["its shots are not known: cuts in it count as difference, flicker and drift"]
 
 
 def test_a_run_is_measured_segment_by_segment_and_written_to_files(run_command, rendered, tmp_path):
@@ -47,7 +49,8 @@ def test_a_run_is_measured_segment_by_segment_and_written_to_files(run_command, 
     # `dusk` continues `dawn`, so every segment but the first goes on after another.
     assert [row["seam_jump"] is None for row in said["segments"]] == [True, False, False, False]
     assert said["num_seams"] == 3
-    assert text[-1].startswith("worst seam: ") and text[-2].split()[:2] == ["film", "38"]
+    assert text[-2].startswith("worst seam: ") and text[-3].split()[:2] == ["film", "38"]
+    assert said["note"] is None
     files = sorted(path.name for path in (tmp_path / "measures").iterdir())
     assert files == ["frames.parquet", "measures.svg", "measures.txt", "segments.parquet"]
     frames = pq.read_table(tmp_path / "measures" / "frames.parquet")
@@ -56,12 +59,44 @@ def test_a_run_is_measured_segment_by_segment_and_written_to_files(run_command, 
     assert (tmp_path / "measures" / "measures.txt").read_text().splitlines() == text
 
 
-def test_an_export_at_another_rate_has_the_same_segments(run_command, rendered, tmp_path):
-    run_command("export", rendered, "--out", tmp_path / "film.mkv", "--fps", "24", "--retime", "nearest")
-    _, slow = measure(run_command, rendered)
-    _, fast = measure(run_command, tmp_path / "film.mkv")
-    assert [row["segment"] for row in fast["segments"]] == [row["segment"] for row in slow["segments"]]
-    assert [row["num_frames"] for row in fast["segments"]] == [2 * row["num_frames"] for row in slow["segments"]]
+def test_the_row_of_the_film_has_means_as_those_of_its_segments_and_the_largest_drift_a_line(run_command, rendered):
+    text, said = measure(run_command, rendered)
+    rows = said["segments"]
+    drift = np.average([row["colour_drift"] for row in rows], weights=[row["num_frames"] for row in rows])
+    assert text[-3].split()[-2] == f"{drift:.2f}"
+    assert said["largest_colour_drift"] > drift
+    assert f"largest drift of a frame: {said['largest_colour_drift']:.2f} in colour" in text[-1]
+
+
+@pytest.mark.parametrize("fps", ["30", "24", "12.5"])
+def test_an_export_in_which_frames_come_again_measures_as_the_film_does(run_command, rendered, tmp_path, fps):
+    film, slow = tmp_path / "film.mkv", tmp_path / "slow.mkv"
+    run_command("export", rendered, "--out", film)
+    run_command("export", rendered, "--out", slow, "--fps", fps, "--retime", "nearest")
+    (_, expected), (text, found) = measure(run_command, film), measure(run_command, slow)
+    assert text[-1] == found["note"] == "frames are those of the film, 12 a second, each measured once"
+    assert found | {"film": str(film), "note": None} == expected
+
+
+def test_an_export_in_which_frames_fell_away_is_refused_and_the_run_is_named(run_command, rendered, tmp_path):
+    run_command("export", rendered, "--out", tmp_path / "film.mkv", "--fps", "8", "--retime", "nearest")
+    code, out, err = run_command("measure", tmp_path / "film.mkv")
+    assert (code, out) == (2, "")
+    assert "has 8 frames a second, so frames of the film fell away. Measure its run, or an export at 12" in err
+
+
+def test_an_export_that_plays_faster_measures_its_own_frames(run_command, rendered, tmp_path):
+    run_command("export", rendered, "--out", tmp_path / "film.mkv", "--fps", "24", "--retime", "speed")
+    _, found = measure(run_command, tmp_path / "film.mkv", "--out", tmp_path)
+    assert (found["num_frames"], found["note"]) == (38, None)
+    assert pq.read_table(tmp_path / "frames.parquet")["seconds"][-1].as_py() == pytest.approx(37 / 24)
+
+
+@pytest.mark.parametrize("name", ["quiet.mp4", "film.gif"])
+def test_that_the_shots_of_a_film_are_not_known_is_told(run_command, rendered, tmp_path, name):
+    run_command("export", rendered, "--out", tmp_path / name, "--no-provenance")
+    text, said = measure(run_command, tmp_path / name)
+    assert text[-1] == said["note"] == "its shots are not known: cuts in it count as difference, flicker and drift"
 
 
 def test_what_cannot_be_measured_is_one_message(run_command, tmp_path):

@@ -29,6 +29,7 @@ def explained_summary(explained: Explained) -> dict[str, Any]:
         "retime": file.retime,
         "run": None if explained.run is None else explained.run.url,
         "is_exact": explained.is_exact,
+        "misfit": explained.misfit,
         "segments": [segment_summary(segment, film) for film in _films(explained) for segment in film.segments]
         if explained.instant is None
         else None,
@@ -47,7 +48,7 @@ def segment_summary(segment: Segment, plan: Plan) -> dict[str, Any]:
         "segment": segment.name,
         "shot": segment.shot,
         "index": segment.index,
-        "take": segment.take,
+        "take": segment.take + 1,
         "key": segment.key,
         "prompt": segment.prompt,
         "negative_prompt": segment.negative_prompt,
@@ -75,10 +76,13 @@ def explained_text(explained: Explained) -> str:
         return printable([*lines, *(f"{shot.id}: {_shot_words(shot)}" for shot in plan.shots)])
     if not explained.is_exact:
         lines.append("not joined yet, or by an older ursa-ray: a segment may begin a few frames earlier than is said")
-    if explained.instant is None:
-        lines += _shot_lines(plan)
-    else:
-        lines += _instant_lines(explained.instant, provenance)
+    if explained.misfit is not None:
+        lines.append(f"warning: the file {explained.misfit}")
+    if explained.instant is not None:
+        return printable([*lines, *_instant_lines(explained.instant, provenance)])
+    lines += _shot_lines(plan)
+    if explained.misfit is None:
+        lines.append("Add @TIME for what is behind an instant: FILM@12.5s or FILM@#150.")
     return printable(lines)
 
 
@@ -88,7 +92,7 @@ def _shot_lines(plan: Plan) -> list[str]:
         span = f"{seconds_text(start / plan.fps)} to {seconds_text((start + shot.num_frames) / plan.fps)}"
         lines.append(f"{shot.id}: {span}, {_shot_words(shot)}")
         start += shot.num_frames
-    return [*lines, "Add @TIME for what is behind an instant: FILM@12.5s or FILM@#150."]
+    return lines
 
 
 def _shot_words(shot: PlannedShot) -> str:

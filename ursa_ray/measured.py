@@ -1,11 +1,10 @@
 """A film or a run measured: its frames, its segments, and a few figures; as text, a plot and Parquet."""
 
 import os
-from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import compress, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,10 @@ from ursa_ray.errors import MediaError, OptionError
 from ursa_ray.explain import planned, planned_run, printable, require_film, said_by
 from ursa_ray.files import published
 from ursa_ray.measures import Part, film_figures, measure_frames, measure_parts, plot_frames, with_drift
-from ursa_ray.media import probe
+from ursa_ray.media import VideoInfo, probe
 from ursa_ray.media.ffmpeg import FORMATS
 from ursa_ray.media.frames import decode_frames
-from ursa_ray.provenance import Provenance, read_provenance
+from ursa_ray.provenance import Provenance, misfit, read_provenance
 
 # Passes frames on, and tells somebody how many of how many there were.
 Watch = Callable[[Iterable[np.ndarray], int], Iterable[np.ndarray]]
@@ -38,9 +37,10 @@ COLUMNS = {
 @dataclass(frozen=True)
 class Measured:
     """Attributes:
-    frames: a row for every frame (`measures.with_drift`).
+    frames: a row for every frame of the film (`measures.with_drift`).
     segments: a row for every segment that shows, or one for a film that does not say what it is made of.
     figures: of the whole film.
+    note: what else must be known to read them; None if nothing.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Measured:
     segments: pa.Table
     figures: dict[str, Any]
     parts: tuple[Part, ...]
+    note: str | None
 
     @property
     def plot(self) -> str:
@@ -68,28 +69,40 @@ def measure(name: str, watch: Watch = lambda frames, num_frames: frames) -> Meas
 def measure_film(name: str, path: Path, provenance: Provenance | None, watch: Watch) -> Measured:
     """Measure the file of a film that is made as `provenance` says; None if that is not known."""
     try:
-        fps, num_frames = _length(path, provenance)
-        frames = measure_frames(watch(decode_frames(path), num_frames))
+        info = probe(path)
+        require_measurable(name, info, provenance)
+        frames = watch(decode_frames(path), info.num_frames)
+        table = measure_frames(frames if provenance is None else compress(frames, _new(provenance)))
     except MediaError as error:
         raise OptionError(f"{name}: is no whole {FORMATS} video ({error}). Give a film, or a run.") from None
-    if len(frames) != num_frames:
-        raise OptionError(f"{name}: has {len(frames)} frames, not the {num_frames} that it says. Give another copy.")
-    parts = [Part("film", 0, len(frames))] if provenance is None else parts_of(provenance)
-    frames = with_drift(frames, parts, fps)
-    segments = measure_parts(frames, parts)
-    return Measured(name, frames, segments, film_figures(frames, segments), tuple(parts))
+    parts = [Part("film", 0, len(table))] if provenance is None else parts_of(provenance)
+    fps = info.fps if provenance is None or provenance.file.retime == "speed" else provenance.plan.fps
+    table = with_drift(table, parts, float(fps))
+    segments = measure_parts(table, parts)
+    return Measured(name, table, segments, film_figures(table, segments), tuple(parts), _note(provenance))
+
+
+def require_measurable(name: str, info: VideoInfo, provenance: Provenance | None) -> None:
+    """Refuse a file that is not the film that it says, or not all of it: some steps would be of several frames."""
+    if provenance is None:
+        return
+    if (problem := misfit(info, provenance.file)) is not None:
+        raise OptionError(f"{name}: {problem}")
+    if sum(_new(provenance)) < provenance.plan.num_frames:
+        raise OptionError(
+            f"{name}: has {provenance.file.fps} frames a second, so frames of the film fell away. Measure its run, or "
+            f"an export at {provenance.plan.fps} frames a second."
+        )
 
 
 def parts_of(provenance: Provenance) -> list[Part]:
-    """The frames of the file that each segment shows; one that shows none is not among them."""
-    film_frames = map(provenance.film_frame, range(provenance.file.num_frames))
-    numbers = [bisect(provenance.starts, frame) - 1 for frame in film_frames]
-    segments, parts, start, before = provenance.plan.segments, list[Part](), 0, None
-    for number, group in groupby(numbers):
-        stop = start + sum(1 for _ in group)
-        goes_on = before is not None and segments[number].parent == segments[before].key
-        parts.append(Part(segments[number].name, start, stop, goes_on))
-        start, before = stop, number
+    """The frames of the film that each segment shows; one that shows none is not among them."""
+    stops = [*provenance.starts[1:], provenance.plan.num_frames]
+    parts, before = list[Part](), None
+    for segment, start, stop in zip(provenance.plan.segments, provenance.starts, stops, strict=True):
+        if start < stop:
+            parts.append(Part(segment.name, start, stop, before is not None and segment.parent == before))
+            before = segment.key
     return parts
 
 
@@ -98,7 +111,7 @@ def measured_text(measured: Measured) -> str:
     rows = measured.segments.to_pylist()
     width = max(len("segment"), *(len(row["segment"]) for row in rows))
     lines = [f"{'segment':<{width}}  frames  " + "  ".join(COLUMNS.values())]
-    for row in [*rows, _film_row(measured)] if len(rows) > 1 else rows:
+    for row in [*rows, measured.figures | {"segment": "film"}] if len(rows) > 1 else rows:
         cells = [f"{_number(row[name]):>{len(title)}}" for name, title in COLUMNS.items()]
         lines.append("  ".join([f"{row['segment']:<{width}}", f"{row['num_frames']:>6}", *cells]))
     if measured.figures["worst_seam"] is not None:
@@ -106,11 +119,15 @@ def measured_text(measured: Measured) -> str:
             f"worst seam: {measured.figures['worst_seam_jump']:.2f} at {measured.figures['worst_seam']}; "
             "1 is a join that does not show"
         )
+    drift = (measured.figures[f"largest_{name}_drift"] for name in ("colour", "contrast"))
+    lines.append("largest drift of a frame: {:.2f} in colour, {:.2f} in contrast".format(*drift))
+    if measured.note is not None:
+        lines.append(measured.note)
     return printable(lines)
 
 
 def measured_summary(measured: Measured) -> dict[str, Any]:
-    return {"film": measured.name, **measured.figures, "segments": measured.segments.to_pylist()}
+    return {"film": measured.name, "note": measured.note, **measured.figures, "segments": measured.segments.to_pylist()}
 
 
 def require_folder(folder: Path) -> None:
@@ -157,17 +174,18 @@ def _said(path: Path) -> Provenance | None:
         return None
 
 
-def _length(path: Path, provenance: Provenance | None) -> tuple[float, int]:
-    if provenance is not None:
-        return float(provenance.file.fps), provenance.file.num_frames
-    info = probe(path)
-    return float(info.fps), info.num_frames
+def _new(provenance: Provenance) -> list[bool]:
+    """Of every frame of the file, whether it is another one of the film than the one before."""
+    shown = map(provenance.film_frame, range(provenance.file.num_frames))
+    return [True, *(frame != before for before, frame in pairwise(shown))]
 
 
-def _film_row(measured: Measured) -> dict[str, Any]:
-    figures = measured.figures
-    drift = {name: figures[f"largest_{name}"] for name in ("colour_drift", "contrast_drift")}
-    return figures | drift | {"segment": "film"}
+def _note(provenance: Provenance | None) -> str | None:
+    if provenance is None:
+        return "its shots are not known: cuts in it count as difference, flicker and drift"
+    if provenance.file.num_frames > provenance.plan.num_frames:
+        return f"frames are those of the film, {provenance.plan.fps} a second, each measured once"
+    return None
 
 
 def _number(value: float | None) -> str:

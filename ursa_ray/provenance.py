@@ -20,7 +20,7 @@ from pydantic import BaseModel, FailFast
 
 from ursa_ray import __version__
 from ursa_ray.errors import MediaError, OptionError
-from ursa_ray.media import ffmpeg_version, nearest_frame, num_retimed, read_tags
+from ursa_ray.media import VideoInfo, ffmpeg_version, nearest_frame, num_retimed, read_tags
 from ursa_ray.plan import Plan, Segment, plan_about, plan_columns, plan_of
 from ursa_ray.plan.portable import Rate, Whole, require
 
@@ -155,8 +155,8 @@ def read_provenance(film: Path) -> Provenance:
     about = _about(comment)
     if about is None:
         raise OptionError(
-            f"{film}: says nothing of how it was made. Only films of ursa-ray in MP4, MOV and MKV do, until another "
-            "program writes them anew. Give the run that it is of: ursa-ray explain RUN@TIME"
+            f"{film}: says nothing of how it was made. Only films of ursa-ray in MP4, MOV and MKV do, and not every "
+            "program that writes them anew keeps it. Give the run that it is of: ursa-ray explain RUN@TIME"
         )
     if about.get("ursa-ray") != FORMAT:
         raise OptionError(f"{film}: says how it was made in form {about['ursa-ray']!r:.20}. Use a newer ursa-ray.")
@@ -169,6 +169,20 @@ def read_provenance(film: Path) -> Provenance:
             f"{film}: what it says of how it was made is damaged or was changed ({error}). "
             "Give another copy, or its run: ursa-ray explain RUN@TIME"
         ) from None
+
+
+def misfit(found: VideoInfo, said: Encoded) -> str | None:
+    """Why a film that was `found` is not the one that it `said` it is, and what to do; None if it is.
+
+    Other programs keep its comment where they cut it or change its speed.
+    """
+    # 1 %: ffmpeg guesses the rate, and takes 119.88 for 120.
+    if found.num_frames == said.num_frames and abs(found.fps - said.fps) * 100 <= said.fps:
+        return None
+    return (
+        f"has {found.num_frames} frames at {found.fps} a second, not the {said.num_frames} at {said.fps} that it says: "
+        "another program cut it or changed its speed. Give the film as ursa-ray wrote it, or its run."
+    )
 
 
 def _about(comment: str) -> dict[str, Any] | None:

@@ -158,7 +158,7 @@ def run_summary(run: Run) -> dict[str, Any]:
         "num_committed": sum(shot["num_committed"] for shot in counts),
         "seconds_spent": sum(commit.seconds or 0.0 for commit in run.segments.values()),
         "shots": counts,
-        "takes": {name: num for name, num in sorted(run.takes.items()) if num},
+        "takes": {name: take + 1 for name, take in sorted(run.takes.items()) if take},
         "film": run.where(FILM) if is_done else None,
         "num_samples": None if plan is None else sum(plan.of(shot).sha256 in run.samples for shot in plan.shots),
         "failed": _failed(run),
@@ -173,7 +173,7 @@ def run_text(summary: dict[str, Any]) -> str:
     rows.append(("film", str(summary["num_committed"]), str(summary["num_segments"])))
     lines = _table(rows)
     if summary["takes"]:
-        lines.append("takes: " + ", ".join(f"{name} {take + 1}" for name, take in summary["takes"].items()))
+        lines.append("takes: " + ", ".join(f"{name} {take}" for name, take in summary["takes"].items()))
     if summary["num_samples"]:
         lines.append(f"samples: {summary['num_samples']} of {len(summary['shots'])} written")
     else:

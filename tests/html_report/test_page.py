@@ -5,6 +5,7 @@ import re
 import shutil
 from base64 import b64decode
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -123,6 +124,11 @@ def test_its_hashes_are_those_of_the_ledger(report, rendered):
     for sha256 in (run.plan_sha256, run.plan().weights_sha256, run.last_film.media_sha256, run.storyboard_sha256):
         assert sha256 in page.texts["hashes"]
     assert "torch.float32, 1 threads, onednn attention, torch draws" in page.texts["hashes"]
+
+
+def test_the_torch_of_the_film_is_told_where_versions_are_said_to_decide(report, rendered):
+    page, _ = report(rendered, "--no-film", "--no-measures")
+    assert f"versions (the film was joined with torch {metadata.version('torch')}) give" in page.texts["all"]
 
 
 def test_its_commands_make_the_very_film_again(report, run_command, tmp_path, monkeypatch):

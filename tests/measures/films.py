@@ -21,3 +21,10 @@ def checkered(contrast):
     """Half of the pixels at 128 + contrast, half at 128 - contrast: their standard deviation is that."""
     light = np.indices((48, 64)).sum(axis=0) % 2 == 0
     return np.repeat(np.where(light, 128 + contrast, 128 - contrast).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def textured(height, width, seed=5):
+    """A grey picture of grains that are some 3 px large, so that a pan of a pixel changes it by several levels."""
+    grains = np.random.default_rng(seed).integers(0, 256, (height + 2, width + 2))
+    sums = sum(grains[down : down + height, right : right + width] for down in range(3) for right in range(3))
+    return np.repeat((sums / 9).astype(np.uint8)[:, :, None], 3, axis=2)

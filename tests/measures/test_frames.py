@@ -5,7 +5,7 @@ import weakref
 import numpy as np
 import pytest
 
-from tests.measures.films import checkered, grey, moving_square
+from tests.measures.films import checkered, grey, moving_square, textured
 from ursa_ray.evaluation.seams import frame_differences, frame_flicker
 from ursa_ray.measures import measure_frames, measure_motion
 
@@ -58,16 +58,32 @@ def test_motion_of_a_large_picture_is_in_its_own_pixels():
     assert column(moving_square(4, 12, height=320, width=512), "motion_px") == [None, *[12.0] * 3]
 
 
-def test_a_pan_moves_all_of_the_picture():
-    noise = np.random.default_rng(5).integers(0, 256, (96, 128, 3), np.uint8)
-    _, motion, share = next(iter(panned(noise)))
-    assert motion == 2.0
-    assert share > 0.9
+@pytest.mark.parametrize("step", [(0, 1), (0, 2), (0, 3), (1, 0), (3, 4)], ids=str)
+@pytest.mark.parametrize("size", [(96, 128), (320, 512), (1080, 1920)], ids=str)
+def test_a_pan_of_whole_pixels_is_measured_so_at_any_size_and_moves_all_of_the_picture(size, step):
+    picture = textured(*size)
+    table = measure_frames([picture, np.roll(picture, step, axis=(0, 1))])
+    assert table["motion_px"].to_pylist()[1] == np.hypot(*step)
+    assert table["moving_share"].to_pylist()[1] > 0.9
 
 
-def panned(picture):
-    table = measure_frames([picture, np.roll(picture, 2, axis=1)])
-    yield 1, table["motion_px"].to_pylist()[1], table["moving_share"].to_pylist()[1]
+def test_a_slow_disc_in_a_large_picture_moves_at_its_edge():
+    down, right = np.mgrid[:320, :512]
+    discs = [np.where(np.hypot(down - 160, right - x) < 60, 200, 20).astype(np.float32) for x in (200, 201)]
+    motion, share = measure_motion(*discs)
+    # Straight parts of the edge do not tell how far they went along themselves.
+    assert 1 <= motion < 1.5
+    # Its edge of 2 pi 60 px crosses some 40 of 640 blocks of 16 px; those at the top and at the bottom do not change.
+    assert 0.02 < share < 0.06
+
+
+@pytest.mark.parametrize("size", [(320, 512), (1080, 1920)], ids=str)
+def test_light_that_flickers_over_a_large_picture_and_grain_do_not_move_it(size):
+    picture = textured(*size)
+    grain = np.random.default_rng(1).normal(0, 6, (2, *picture.shape))
+    lighter, grainy = picture + np.uint8(12), [np.clip(picture + each, 0, 255).astype(np.uint8) for each in grain]
+    for frames in ([picture, lighter, picture], grainy, [picture, picture]):
+        assert set(column(frames, "moving_share")[1:]) == {0.0}
 
 
 @pytest.mark.parametrize("levels", [(100, 100), (100, 130), (0, 255)], ids=["still", "lighter", "a cut"])

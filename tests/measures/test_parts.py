@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from tests.measures.films import checkered, grey
+from tests.measures.films import checkered, grey, moving_square
 from ursa_ray.measures import Part, film_figures, measure_frames, measure_parts, plot_frames, with_drift
 
 FPS = 10
@@ -76,6 +76,16 @@ def test_contrast_that_is_lost_drifts_below_zero():
     table, parts = measured(frames, Part("a[0]", 0, 15))
     np.testing.assert_allclose(table["contrast_drift"].to_numpy(), [0] * 10 + [-15] * 5, atol=1e-3)
     assert film_figures(table, parts)["largest_contrast_drift"] == pytest.approx(-15, abs=1e-3)
+
+
+def test_of_the_film_every_step_that_is_measured_counts_once_however_short_its_segment():
+    # Of flicker one frame of a has 10 levels, and three of b none.
+    figures = film_figures(*measured(grey(10, 20, 10, *[50] * 5), Part("a[0]", 0, 3), Part("b[0]", 3, 8)))
+    assert figures["flicker"] == 10 / 4
+    # One step of 5 px, then three of 1 px.
+    frames = chain(moving_square(2, 5), moving_square(4, 1))
+    figures = film_figures(*measured(frames, Part("a[0]", 0, 2), Part("b[0]", 2, 6)))
+    assert figures["motion_px"] == (5 + 1 + 1 + 1) / 4
 
 
 def test_a_cut_is_neither_motion_nor_flicker_of_the_segments_around_it():

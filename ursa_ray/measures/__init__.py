@@ -17,7 +17,7 @@ seam jump       seam   1            difference at the first frame of a segment t
                                     mean difference inside the two: 1 where the join does not show
 
 A take is a chain of segments without a cut. Of a segment all are means over its frames, those left out that are at its
-first or last frame and look into another segment.
+first or last frame and look into another segment; of the film, over all that count in its segments.
 """
 
 from ursa_ray.measures.frames import measure_frames

@@ -88,8 +88,12 @@ PARTS = pa.schema(
 )
 
 
+# Means over a segment, and how many of its frames are not among them, as they look into another one.
+LEFT_OUT = {"flicker": 2, "motion_px": 1, "moving_share": 1, "colour_drift": 0, "contrast_drift": 0}
+
+
 def film_figures(frames: pa.Table, parts: pa.Table) -> dict[str, Any]:
-    """The film in a few numbers; None where there is nothing to measure."""
+    """The film in a few numbers, means over all that its segments measure; None where there is nothing to."""
     rows = parts.to_pylist()
     jumps = [row["seam_jump"] for row in rows if row["seam_jump"] is not None]
     worst = max(rows, key=lambda row: -1.0 if row["seam_jump"] is None else row["seam_jump"])
@@ -99,9 +103,7 @@ def film_figures(frames: pa.Table, parts: pa.Table) -> dict[str, Any]:
         "seam_jump": float(np.mean(jumps)) if jumps else None,
         "worst_seam_jump": worst["seam_jump"],
         "worst_seam": worst["segment"] if jumps else None,
-        "flicker": _weighted(rows, "flicker"),
-        "motion_px": _weighted(rows, "motion_px"),
-        "moving_share": _weighted(rows, "moving_share"),
+        **{name: _weighted(rows, name, num_left_out) for name, num_left_out in LEFT_OUT.items()},
         "largest_colour_drift": float(np.max(frames["colour_drift"].to_numpy())),
         "largest_contrast_drift": max(frames["contrast_drift"].to_pylist(), key=abs),
     }
@@ -120,8 +122,8 @@ def _mean(values: np.ndarray) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def _weighted(rows: list[dict[str, Any]], name: str) -> float | None:
-    known = [(row[name], row["num_frames"]) for row in rows if row[name] is not None]
+def _weighted(rows: list[dict[str, Any]], name: str, num_left_out: int) -> float | None:
+    known = [(row[name], row["num_frames"] - num_left_out) for row in rows if row[name] is not None]
     if not known:
         return None
     values, weights = zip(*known, strict=True)
