@@ -55,7 +55,8 @@ class PublishedSide:
         tokenizer = self._filled(AutoencoderVQCosmos3D, {name: size["tokenizer"][name] for name in TOKENIZER_SIZES})
         # As published, of the weights' dtype.
         vectors = codebook(size["tokenizer"]["levels"], self.device).to(self.dtype)
-        pipeline = URSAPipeline(transformer, scheduler(vectors, **size["path"]), tokenizer)
+        path = (size["path"][name] for name in ("alpha", "c", "shift"))
+        pipeline = URSAPipeline(transformer, scheduler(vectors, *path), tokenizer)
         self.published = Published(pipeline, codes, prompts, size)
         return {"weights_bytes": weights_bytes(transformer, tokenizer)}
 
