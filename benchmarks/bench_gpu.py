@@ -16,20 +16,19 @@ On a machine without a network, wheels of what is missing there make PYTHON from
 In this order of worth: the machine and its ceilings, attention by every backend, then for every size steps by every
 way to compute them in turns with the published ones, a segment, and where the time of a step goes. What there is no
 time for is skipped and says so; `gpu.json` and `gpu.md` are written after every row, `sides.log` has what the sides
-print. Both sides have the same weights, and their logits are compared.
+print. Both sides have the same weights, and their logits are compared. Goals are those of an H200, and are judged on
+one alone. Both sides are on the card at once, with 45 GB by count at most, so that one of 80 GB holds every row.
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 NEEDED = ("torch", "numpy", "safetensors", "einops", "jaxtyping", "tokenizers", "ursa_ray")
@@ -40,9 +39,9 @@ if absent:
     sys.exit(f"{sys.executable} lacks {', '.join(absent)}. Install them, or name their folders in PYTHONPATH.")
 
 import numpy as np  # noqa: E402
-from gpu_process import HERE, Budget, RowError, Side, missing  # noqa: E402
+from gpu_process import ANSWER_S, HERE, Side, missing  # noqa: E402
+from gpu_record import Budget, Record, RowError  # noqa: E402
 from gpu_sizes import SIZES, Size  # noqa: E402
-from gpu_tables import tables  # noqa: E402
 
 # How our side computes, beside the attention kernel: plainly, with all that there is, and with less of it. Where one is
 # not to be had, its row says so.
@@ -54,63 +53,43 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "fused, compiled": {"draws": "torch", "fused": True, "compile": True},
 }
 
-# Seconds to build a model and to compile it, and the rate that a step is sure to have.
-LOAD_S, COMPILE_S, SLOW_FLOPS_PER_S = 15, 40, 350e12
+# Seconds to build a model, to compile it, and to build kernels for another number of rows, and the rate that a step is
+# sure to have.
+LOAD_S, COMPILE_S, BUILD_S, SLOW_FLOPS_PER_S = 15, 40, 0.5, 350e12
 ROUNDS, NUM_ROWS = 3, 64
+
+# Kinds of steps in a segment, as our side counts them at most, and steps that stand for all.
+NUM_KINDS, NUM_SPREAD = 17, 8
 
 
 class Bench:
     def __init__(self, given: argparse.Namespace):
-        self.given, self.budget = given, Budget(60 * given.minutes)
-        self.out, self.rows = given.out, list[dict[str, Any]]()
+        self.given, self.out, self.budget = given, given.out, Budget(60 * given.minutes)
         self.out.mkdir(parents=True, exist_ok=True)
         self.log = (self.out / "sides.log").open("w")
-        self.about = {
+        about = {
             "began": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": " ".join(sys.argv),
             "commit": given.commit or commit(HERE),
             "published_commit": given.published_commit or (commit(given.published) if given.published else None),
         }
-        self.ours = Side(sys.executable, "gpu_ours.py", [HERE.parent], given.device, self.budget, self.log)
-        self.sides = {"ours": self.ours}
+        self.row = Record(self.out, about, self.budget).row
+        self.sides = {"ours": self.side(sys.executable, "gpu_ours.py", HERE.parent)}
         if given.published is not None:
-            self.sides["published"] = Side(
-                given.python, "gpu_published.py", [given.published], given.device, self.budget, self.log
-            )
+            self.sides["published"] = self.side(given.python, "gpu_published.py", given.published)
 
-    def row(self, name: str, estimate_s: float, measure: Callable[[], Any], **about: Any) -> Any:
-        """Measure a row if there is time, and write it; None if it was not to be had."""
-        row: dict[str, Any] = {"row": name, **about}
-        began_s = monotonic()
-        if self.budget.left_s < estimate_s:
-            row["skipped"] = f"{self.budget.left_s:.0f} s were left of the about {estimate_s:.0f} s that it takes"
-        else:
-            try:
-                row["found"] = measure()
-            except RowError as error:
-                row["error"] = str(error)
-        row["took_s"] = round(monotonic() - began_s, 1)
-        self.rows.append(row)
-        self.write()
-        said = row.get("skipped") or row.get("error") or "measured"
-        sys.stderr.write(f"{self.budget.left_s:5.0f} s left | {name} {about or ''} {row['took_s']} s | {said}\n")
-        return row.get("found")
-
-    def write(self) -> None:
-        content = {**self.about, "rows": self.rows}
-        (self.out / "gpu.json").write_text(json.dumps(content, indent=1) + "\n")
-        (self.out / "gpu.md").write_text(tables(content))
+    def side(self, python: str, script: str, folder: Path) -> Side:
+        return Side(python, script, [folder], self.given.device, self.budget, self.log)
 
     def run(self) -> None:
         for side in self.sides.values():
             side.start()
         for name, side in list(self.sides.items()):
-            if self.row("machine", 5, lambda side=side: side.ask("versions"), side=name) is None:
+            if self.row("machine", 5, partial(side.ask, "versions"), side=name) is None:
                 self.sides.pop(name).close()
         if "ours" not in self.sides:
             return
-        small = self.given.device == "cpu"
-        self.row("ceilings", 10, lambda: self.ours.ask("ceilings", small=small))
+        self.row("ceilings", 10, partial(self.sides["ours"].ask, "ceilings", small=self.given.device == "cpu"))
         kernel = self.attention(SIZES[self.given.sizes[0]])
         variants = self.given.variants
         for name in self.given.sizes:
@@ -120,16 +99,12 @@ class Bench:
 
     def attention(self, size: Size) -> str:
         """The fastest kernel that takes grouped heads, as both sides have them."""
-        config = size.transformer
-        shape = (2, config.num_attention_heads, config.num_key_value_heads, size.num_positions, config.head_dim)
+        ask, rates = self.sides["ours"].ask, dict[str, float]()
         dtypes = ["float16", "bfloat16"] if self.given.device == "cuda" else ["float32"]
-        rates = dict[str, float]()
-        backends = self.row("backends", 1, lambda: self.ours.ask("backends")) or ["default"]
+        backends = self.row("backends", 1, partial(ask, "backends")) or ["default"]
         for dtype, backend, grouped in product(dtypes, backends, (True, False)):
             about = {"backend": backend, "grouped": grouped, "dtype": dtype}
-            found = self.row(
-                "attention", 5, lambda about=about: self.ours.ask("attention", shape=shape, **about), **about
-            )
+            found = self.row("attention", 5, partial(ask, "attention", size=size.as_dict(), **about), **about)
             if found and grouped and dtype == dtypes[0] and backend != "default":
                 rates[backend] = found["flops_per_s"]
         return max(rates, key=rates.__getitem__) if rates else "default"
@@ -139,10 +114,9 @@ class Bench:
         slow_s = size.minimum_flops / SLOW_FLOPS_PER_S
         best: tuple[float, str] | None = None
         for variant in variants:
-            estimate_s = LOAD_S + (ROUNDS + 1) * len(size.steps) * len(self.sides) * slow_s
-            estimate_s += COMPILE_S if VARIANTS[variant].get("compile") else 0
+            estimate_s = start_s(variant) + (ROUNDS + 1) * len(size.steps) * len(self.sides) * slow_s
             about = {"size": size.name, "variant": variant, "attention": kernel, "minimum_flops": size.minimum_flops}
-            found = self.row("step", estimate_s, lambda v=variant: self.steps(size, v, kernel), **about)
+            found = self.row("step", estimate_s, partial(self.steps, size, variant, kernel), **about)
             if found and (best is None or found["median_s"]["ours"] < best[0]):
                 best = found["median_s"]["ours"], variant
         if best is None:
@@ -155,27 +129,35 @@ class Bench:
             return self.sides[side].load(size=size.as_dict(), attention=kernel)
         # On a CPU, and where torch is to choose, ours takes its own best.
         own = None if kernel == "default" else kernel
-        return self.ours.load(size=size.as_dict(), attention=own, **VARIANTS[variant])
+        return self.sides[side].load(size=size.as_dict(), attention=own, **VARIANTS[variant])
 
     def steps(self, size: Size, variant: str, kernel: str) -> dict[str, Any]:
-        """All runs of both sides in turns, after an unmeasured run of every step; of ours alone where theirs breaks."""
-        loaded = self.load("ours", size, variant, kernel)
-        for step in size.steps:
-            self.ours.ask("step", step=step, seed=0)
-        names, note = list(self.sides), None
-        try:
-            if "published" in names:
-                self.load("published", size, variant, kernel)
-                self.sides["published"].ask("step", step=size.steps[0], seed=0)
-        except RowError as error:
-            names, note = ["ours"], str(error)
-        apart = self.apart(size) if len(names) == 2 else None
+        """All runs of both sides in turns, after unmeasured ones; of ours alone where theirs breaks."""
+        ready = partial(self.ready, size=size, variant=variant, kernel=kernel)
+        loaded, names = ready("ours"), ["ours"]
+        apart = note = None
+        if "published" in self.sides:
+            try:
+                ready("published")
+                names.append("published")
+                apart = self.apart(size)
+            except RowError as error:
+                note = str(error)
+                for name in names:
+                    ready(name)  # what broke may have ended it
         runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         for seed, step in product(range(ROUNDS), size.steps):
             for name in names:
                 runs[name].append({"step": step, **self.sides[name].ask("step", step=step, seed=seed)})
         median_s = {name: statistics.median(run["seconds"] for run in of) for name, of in runs.items()}
-        return {"median_s": median_s, "runs": runs, "apart": apart, "published_error": note, "loaded": loaded}
+        return {"median_s": median_s, "runs": runs, "apart": apart, "note": note, "loaded": loaded}
+
+    def ready(self, side: str, size: Size, variant: str, kernel: str) -> Any:
+        """Load it and run the steps once; it may have run them before."""
+        loaded = self.load(side, size, variant, kernel)
+        for step in size.steps if loaded else size.steps[:1]:
+            self.sides[side].ask("step", step=step, seed=0)
+        return loaded
 
     def apart(self, size: Size) -> float:
         """Root mean square of the difference of both sides' logits, relative to theirs."""
@@ -192,26 +174,34 @@ class Bench:
         """A segment and the parts of a step, by the best way to compute them."""
 
         def row(name: str, side: str, estimate_s: float, **options: Any) -> None:
+            of = self.sides[side]
+
             def measure() -> Any:
                 self.load(side, size, variant, kernel)
-                return self.sides[side].ask(name, **options)
+                return of.ask(name, limit_s=ANSWER_S + 2 * estimate_s, **options)
 
             how = variant if side == "ours" else "as published"
-            self.row(name, LOAD_S + estimate_s, measure, size=size.name, side=side, variant=how, **options)
+            loading_s = 0 if of.is_loaded else start_s(how)
+            self.row(name, loading_s + estimate_s, measure, size=size.name, side=side, variant=how, **options)
 
-        middle = size.steps[len(size.steps) // 2]
-        for side in self.sides:
-            row("parts", side, 4 * step_s, step=middle)
+        self.sides["ours"].close()  # so that its segment is the first one of a process
+        whole_s = (size.num_steps + NUM_KINDS) * step_s + NUM_KINDS * BUILD_S
+        whole = self.budget.left_s > 1.1 * whole_s + start_s(variant)
+        row("segment", "ours", whole_s if whole else NUM_SPREAD * (2 * step_s + BUILD_S), whole=whole)
         for side in self.sides:
             row("decode", side, 1)
-        whole = self.budget.left_s > 1.2 * size.num_steps * step_s + 2 * LOAD_S
-        row("segment", "ours", 12 * step_s, whole=whole)
         row("files", "ours", 5)
+        for side in self.sides:
+            row("parts", side, 4 * step_s, step=size.steps[len(size.steps) // 2])
 
     def close(self) -> None:
         for side in self.sides.values():
             side.close()
         self.log.close()
+
+
+def start_s(variant: str) -> float:
+    return LOAD_S + (COMPILE_S if VARIANTS.get(variant, {}).get("compile") else 0)
 
 
 def commit(folder: Path) -> str:

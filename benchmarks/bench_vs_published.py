@@ -46,14 +46,17 @@ class Process:
             text=True,
         )
 
-    def ask(self, what: str, **more: Any) -> dict[str, Any]:
+    def ask(self, what: str, **more: Any) -> Any:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps({"what": what, **more}) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
             raise OptionError(f"{self._process.args}: ended with {self._process.wait()} instead of an answer.")
-        return json.loads(answer)
+        found = json.loads(answer)
+        if "error" in found:
+            raise OptionError(f"{self._process.args}: {found['error']}")
+        return found["answer"]
 
     def close(self) -> None:
         assert self._process.stdin is not None

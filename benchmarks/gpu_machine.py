@@ -13,7 +13,7 @@ import torch
 from gpu_side import ATTENTION, forced, parts, seconds_of
 from torch.nn.functional import scaled_dot_product_attention
 
-# Of attention as it is checked: rows of queries whose result is computed once more in float32.
+# Of attention as it is checked: so many first and last rows of queries, whose result is computed once more in float32.
 NUM_CHECKED = 16
 
 
@@ -65,33 +65,32 @@ def _copied(device: torch.device, num: int) -> float:
 
 
 def attention(
-    device: torch.device, shape: tuple[int, int, int, int, int], dtype: str, backend: str, grouped: bool
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, backend: str, grouped: bool, device: torch.device
 ) -> dict[str, Any]:
-    """Attention of random (b, heads, kv_heads, n, d): seconds, FLOP/s, its kernel, and how far from float32 it is.
+    """Attention of (b, heads, n, d) to (b, kv_heads, n, d): seconds, FLOP/s, its kernel, how far from float32 it is.
 
     Raises:
         RuntimeError: the backend cannot do it.
     """
-    b, heads, kv_heads, n, d = shape
-    kind = getattr(torch, dtype)
-    q = torch.randn(b, heads, n, d, device=device, dtype=kind)
-    k, v = (torch.randn(b, kv_heads, n, d, device=device, dtype=kind) for _ in range(2))
+    strides = [list(x.stride()) for x in (q, k, v)]
     if not grouped:
-        k, v = (x.repeat_interleave(heads // kv_heads, 1) for x in (k, v))
+        k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))
 
     def run() -> torch.Tensor:
         with forced(backend):
             return scaled_dot_product_attention(q, k, v, enable_gqa=grouped)
 
-    checked = run()[:, :, :NUM_CHECKED].float()
-    expected = _in_float32(q[:, :, :NUM_CHECKED], k, v)
+    b, heads, n, d = q.shape
+    checked = [*range(NUM_CHECKED), *range(n - NUM_CHECKED, n)]
+    found, expected = run()[:, :, checked].float(), _in_float32(q[:, :, checked], k, v)
     seconds = _median(run, device, 5)
     kernels = parts(run, device)["kernels"]
     return {
         "seconds": seconds,
         "flops_per_s": 4.0 * b * heads * n * n * d / seconds,
         "kernel": kernels[0]["name"] if kernels else None,
-        "relative_error": ((checked - expected).norm() / expected.norm()).item(),
+        "relative_error": ((found - expected).norm() / expected.norm()).item(),
+        "strides": strides,
     }
 
 

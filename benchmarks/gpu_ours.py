@@ -1,6 +1,6 @@
 """Our side of `bench_gpu.py`: an `Ursa` of random weights, and what its machine can do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
@@ -13,12 +13,13 @@ from unittest.mock import patch
 import gpu_machine
 import numpy as np
 import torch
-from gpu_side import changed, codebook, drawn, fill, forget, labelled, measured, parts, save_rows, serve, weights_bytes
+from gpu_side import changed, codebook, drawn, fill, labelled, measured, parts, save_rows, weights_bytes
+from side import forget, serve
 
-from ursa_ray.checkpoint import Checkpoint, Defaults, default_overlap
+from ursa_ray.checkpoint import Checkpoint, Defaults, TextTokenizer, default_overlap
 from ursa_ray.checkpoint.config import PathConfig, TransformerConfig, VideoTokenizerConfig
 from ursa_ray.model import Ursa
-from ursa_ray.model.backends import choose_backends
+from ursa_ray.model.backends import Backends, choose_backends
 from ursa_ray.model.draws import choose_draws
 from ursa_ray.model.guidance import Denoiser
 from ursa_ray.model.path import build_path
@@ -30,7 +31,7 @@ from ursa_ray.model.video_tokenizer import VideoTokenizer
 SPREAD = (1, 9, 17, 25, 33, 41, 48, 49)
 
 
-class Words:
+class Words(TextTokenizer):
     """A text tokenizer whose ids are drawn."""
 
     def __init__(self, prompts: torch.Tensor):
@@ -40,10 +41,14 @@ class Words:
         return self.ids[prompt][:length]
 
 
+class Given(Exception):  # noqa: N818 - no error: what a patched function was called with
+    pass
+
+
 class OurSide:
-    def __init__(self, device: torch.device):
-        self.device = device
-        self.dtype = torch.float16 if device.type == "cuda" else torch.float32
+    def __init__(self, device: str):
+        self.device = torch.device(device)
+        self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
         self.ursa: Ursa | None = None
 
     def versions(self) -> dict[str, Any]:
@@ -55,16 +60,17 @@ class OurSide:
     def backends(self) -> list[str]:
         return gpu_machine.backends(self.device)
 
-    def attention(self, **options: Any) -> dict[str, Any]:
-        found = gpu_machine.attention(self.device, **options)
-        forget(self.device)
+    def attention(self, size: dict[str, Any], dtype: str, **options: Any) -> dict[str, Any]:
+        """Of random queries, keys and values, which lie in memory as the model's own do."""
+        found = gpu_machine.attention(*self._attended(size, getattr(torch, dtype)), device=self.device, **options)
+        forget()
         return found
 
     def load(self, size: dict[str, Any], draws: str, fused: bool = False, **wishes: Any) -> dict[str, Any]:
         """Build the model anew, to compute as is wished (see `Backends`); how it does, and the bytes of its weights."""
         self.ursa = None
         torch.compiler.reset()  # after a few models torch would compile no more
-        forget(self.device)
+        forget()
         self.size, (self.codes, prompts) = size, drawn(size, self.device)
         transformer = self._filled(Transformer, TransformerConfig(**size["transformer"]))
         tokenizer = self._filled(VideoTokenizer, VideoTokenizerConfig(**_tuples(size["tokenizer"])))
@@ -105,26 +111,43 @@ class OurSide:
             return parts(lambda: self._one(step), self.device)
 
     def segment(self, whole: bool) -> dict[str, Any]:
-        """Seconds of a segment's steps, by the clock, and its peak; what is not run takes what its neighbours do."""
-        assert self.ursa is not None
-        num_steps, seconds = self.size["num_steps"], dict[int, float]()
-        self._one(num_steps // 2)
+        """Seconds of a segment's steps by the clock, and its peak; what is not run takes what its neighbours do.
+
+        Before, one step of each kind is run: kernels are built for it, which a process does once. What that takes is
+        told apart.
+        """
+        num_steps, first_s, again_s = self.size["num_steps"], dict[int, float](), dict[int, float]()
+        steps = [step for step in (range(1, num_steps) if whole else SPREAD) if step < num_steps]
+        new = list({self.kind(step): step for step in reversed(steps)}.values())
 
         def run() -> None:
-            start_s = perf_counter()
-            for step, _ in self._all() if whole else map(self._one, (step for step in SPREAD if step < num_steps)):
-                self._wait()
-                seconds[step - 1], start_s = perf_counter() - start_s, perf_counter()
+            first_s.update(self._clocked(map(self._one, new)))
+            again_s.update(self._clocked(self._all(seed=0) if whole else map(self._one, steps)))
 
         peak_bytes = measured(run, self.device)["peak_bytes"]
-        seconds.setdefault(0, 0.0)  # nothing is computed in it
-        by_step = np.interp(range(num_steps), sorted(seconds), [seconds[step] for step in sorted(seconds)])
+        again_s.setdefault(0, 0.0)  # nothing is computed in it
+        by_step = np.interp(range(num_steps), sorted(again_s), [again_s[step] for step in sorted(again_s)])
         return {
             "whole": whole,
             "steps_s": float(by_step.sum()),
             "by_step_s": by_step.round(4).tolist(),
+            "first_s": {step: round(seconds, 4) for step, seconds in first_s.items()},
+            "building_s": sum(seconds - again_s[step] for step, seconds in first_s.items()),
             "peak_bytes": peak_bytes,
         }
+
+    def kind(self, step: int) -> tuple[Any, ...]:
+        """What kernels are built for: its guidance, so how many branches, and how many tokens it scores."""
+
+        def hidden(denoiser: Denoiser, codes: torch.Tensor, t: float, scored: torch.Tensor) -> None:
+            raise Given(denoiser.guidance.at(t), len(scored))
+
+        try:
+            with patch.object(Denoiser, "hidden", hidden):
+                self._one(step)
+        except Given as given:
+            return given.args
+        return ()  # it scores none
 
     def decode(self) -> dict[str, Any]:
         """From codes to frames in memory, and from frames that condition the next segment to codes, both again."""
@@ -161,13 +184,34 @@ class OurSide:
         steps = {"num_inference_steps": size["num_steps"], "max_prompt_length": size["num_text"]}
         return self.ursa.generate_steps("prompt", "negative", **options, **steps, **more)
 
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
+    def _clocked(self, steps: Iterable[tuple[int, torch.Tensor]]) -> dict[int, float]:
+        seconds, start_s = dict[int, float](), perf_counter()
+        for num_done, _ in steps:
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds[num_done - 1], start_s = perf_counter() - start_s, perf_counter()
+        return seconds
 
-    def _filled(self, kind: type[Any], config: Any) -> Any:
+    @torch.no_grad()
+    def _attended(self, size: dict[str, Any], dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
+        """What the first layer of a step gives to `attend`, (b, heads, n, d) and twice (b, kv_heads, n, d)."""
+
+        def attend(*tensors: Any, **_: Any) -> None:
+            raise Given(*tensors[:3])
+
+        config = replace(TransformerConfig(**size["transformer"]), num_hidden_layers=2)
+        model, (codes, prompts) = self._filled(Transformer, config, dtype), drawn(size, self.device)
+        model.compute_with(Backends("none is called", fused=self.device.type == "cuda"))
+        try:
+            with patch("ursa_ray.model.transformer.attend", attend):
+                model(prompts, codes, model.rotary(size["num_text"], tuple(size["grid"])))
+        except Given as given:
+            return given.args
+        raise AssertionError("no layer attends")
+
+    def _filled(self, kind: type[Any], config: Any, dtype: torch.dtype | None = None) -> Any:
         with torch.device("meta"):
-            module = kind(config).to(self.dtype)
+            module = kind(config).to(dtype or self.dtype)
         module = module.to_empty(device=self.device).eval().requires_grad_(False)
         fill(module)
         return module

@@ -8,25 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from time import monotonic
 from typing import IO, Any
+
+from gpu_record import Budget, RowError
 
 HERE = Path(__file__).parent
 
-
-class RowError(Exception):
-    """Something of a row could not be measured; the next row can."""
-
-
-class Budget:
-    """Seconds that are left of so many."""
-
-    def __init__(self, seconds: float):
-        self._end = monotonic() + seconds
-
-    @property
-    def left_s(self) -> float:
-        return self._end - monotonic()
+# For which an answer is waited. What takes longest without hanging, a first step that is compiled, is below 60.
+ANSWER_S = 100.0
 
 
 class Side:
@@ -64,22 +53,27 @@ class Side:
         self._loaded = what
         return answer
 
-    def ask(self, what: str, **options: Any) -> Any:
+    @property
+    def is_loaded(self) -> bool:
+        return self._loaded is not None
+
+    def ask(self, what: str, limit_s: float = ANSWER_S, **options: Any) -> Any:
         """Call a method of the side.
 
         Raises:
-            RowError: it raised, ended, or took longer than there is time.
+            RowError: it raised, ended, or took longer than `limit_s` or than there is time.
         """
         if self._process is None:
             self.start()
         assert self._process is not None and self._process.stdin is not None
+        wait_s = max(1.0, min(self._budget.left_s, limit_s))
         try:
             self._process.stdin.write(json.dumps({"what": what, **options}) + "\n")
             self._process.stdin.flush()
-            answer = self._answers.get(timeout=max(1.0, self._budget.left_s))
+            answer = self._answers.get(timeout=wait_s)
         except (Empty, OSError):
             self.close(patience_s=0)
-            raise RowError(f"{what}: no answer in time, or the process is gone") from None
+            raise RowError(f"{what}: no answer in {wait_s:.0f} s, or the process is gone") from None
         if not answer:
             code = self._process.wait()
             self.close()

@@ -1,11 +1,11 @@
 """The published side of `bench_gpu.py`, in its own environment with the checkout on PYTHONPATH.
 
-The pipeline is called as it is published, on random weights of its own classes. Given from outside: which steps are
-run, which attention kernel computes them, and, where CUDA's run-time compiler cannot make its SwiGLU (on a CPU there
-is none), the same product of two torch calls.
+Random weights of its own classes. Given from outside, beside what `published_pipeline.py` says: which attention kernel
+computes its steps.
 """
 
 from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from unittest.mock import patch
 
@@ -15,21 +15,9 @@ from diffnext.models.autoencoders.autoencoder_vq_cosmos3d import AutoencoderVQCo
 from diffnext.models.text_encoders import qwen3
 from diffnext.models.transformers.transformer_ursa import URSATransformer3DModel
 from diffnext.pipelines.ursa.pipeline_ursa import URSAPipeline
-from diffnext.schedulers.scheduling_dfm import KineticOptimalScheduler, MetricDiscreteProbPath
-from gpu_side import (
-    changed,
-    codebook,
-    drawn,
-    fill,
-    forced,
-    forget,
-    labelled,
-    measured,
-    parts,
-    save_rows,
-    serve,
-    weights_bytes,
-)
+from gpu_side import changed, codebook, drawn, fill, forced, labelled, measured, parts, save_rows, weights_bytes
+from published_pipeline import Published, scheduler, two_calls
+from side import forget, serve
 
 TOKENIZER_SIZES = (
     "block_out_channels",
@@ -42,66 +30,48 @@ TOKENIZER_SIZES = (
 )
 
 
-def two_calls(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.silu(gate).mul_(up)
-
-
 class PublishedSide:
-    def __init__(self, device: torch.device):
-        self.device = device
-        self.dtype = torch.float16 if device.type == "cuda" else torch.float32
+    def __init__(self, device: str):
+        self.device = torch.device(device)
+        self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
         self.swiglu = "as published"
         try:
             qwen3.swiglu(*torch.ones(2, 8, device=device, dtype=self.dtype))
         except Exception as error:  # what the compiler raises is not documented
             self.swiglu = f"two torch calls, since the published kernel says: {str(error).partition(chr(10))[0][:200]}"
             qwen3.swiglu = two_calls
-        self.pipeline: Any = None
+        self.published: Any = None
 
     def versions(self) -> dict[str, Any]:
-        import diffusers
-        import transformers
-
-        found = {"transformers": transformers.__version__, "diffusers": diffusers.__version__, "swiglu": self.swiglu}
-        return gpu_machine.versions(self.device) | found
+        found = {name: version(name) for name in ("transformers", "diffusers")}
+        return gpu_machine.versions(self.device) | found | {"swiglu": self.swiglu, "flash_attn": _flash_attn()}
 
     def load(self, size: dict[str, Any], attention: str) -> dict[str, Any]:
         """Build the model anew; the bytes of its weights. `attention` is the kernel that all its steps use."""
-        self.pipeline = None
-        forget(self.device)
-        self.size, self.attention, (self.codes, self.prompts) = size, attention, drawn(size, self.device)
+        self.published = None
+        forget()
+        self.attention, (codes, prompts) = attention, drawn(size, self.device)
         transformer = self._filled(URSATransformer3DModel, size["transformer"])
         tokenizer = self._filled(AutoencoderVQCosmos3D, {name: size["tokenizer"][name] for name in TOKENIZER_SIZES})
-        path = size["path"]
-        scheduler = KineticOptimalScheduler(alpha=path["alpha"], c=path["c"], shift=path["shift"])
         # As published, of the weights' dtype.
         vectors = codebook(size["tokenizer"]["levels"], self.device).to(self.dtype)
-        scheduler.path = MetricDiscreteProbPath(vectors, path["alpha"], path["c"])
-        scheduler.codebook_size = len(vectors)
-        self.pipeline = URSAPipeline(transformer, scheduler, tokenizer)
+        path = (size["path"][name] for name in ("alpha", "c", "shift"))
+        pipeline = URSAPipeline(transformer, scheduler(vectors, *path), tokenizer)
+        self.published = Published(pipeline, codes, prompts, size)
         return {"weights_bytes": weights_bytes(transformer, tokenizer)}
 
-    @torch.no_grad()
     def logits(self, file: str, rows: list[int]) -> None:
         """Write unguided scores of some tokens, (2, rows, k)."""
-        config, (b, num_text) = self.size["transformer"], self.prompts.shape
-        transformer = self.pipeline.transformer
-        begin = self.codes.new_tensor([config["bov_token_id"]])
-        visual = torch.cat([begin, self.codes + config["lm_vocab_size"]])
-        text = torch.arange(num_text, device=self.device)[:, None].expand(-1, 3)
-        positions = torch.cat([text, transformer.model.flex_rope.get_pos(self.size["grid"], num_text)[0]])
-        ids = torch.cat([self.prompts, visual.expand(b, -1)], 1)
-        keep = torch.tensor(rows, device=self.device) + num_text
         with forced(self.attention):
-            save_rows(transformer(ids, rope_pos=positions, logits_to_keep=keep)[0], file)
+            save_rows(self.published.logits(torch.tensor(rows, device=self.device)), file)
 
     def step(self, step: int, seed: int) -> dict[str, Any]:
         codes = list[torch.Tensor]()
         found = measured(lambda: codes.append(self._one(step, seed)), self.device)
-        return found | {"changed": changed(self.codes, codes[0])}
+        return found | {"changed": changed(self.published.codes, codes[0])}
 
     def parts(self, step: int) -> dict[str, Any]:
-        pipeline = self.pipeline
+        pipeline = self.published.pipeline
         self._one(step, 0)
         ranges = (
             (pipeline.transformer, "forward", "head"),
@@ -116,32 +86,18 @@ class PublishedSide:
     @torch.no_grad()
     def decode(self) -> dict[str, Any]:
         """From codes to frames in memory, after a first time."""
-        codes = self.codes.view(1, *self.size["grid"])
-        process = self.pipeline.image_processor
+        pipeline = self.published.pipeline
+        codes, process = self.published.codes.view(1, *self.published.options["grid"]), pipeline.image_processor
 
         def run() -> Any:
-            return process.postprocess(process.decode_latents(self.pipeline.vae, codes), "np")
+            return process.postprocess(process.decode_latents(pipeline.vae, codes), "np")
 
         run()
         return {"again": measured(run, self.device), "frames": list(run().shape[1:])}
 
     def _one(self, step: int, seed: int) -> torch.Tensor:
-        size = self.size
-        self.pipeline.progress_bar = lambda timesteps: [step]
         with forced(self.attention):
-            return self.pipeline(
-                prompt="",  # counted, not read
-                prompt_ids=self.prompts[:1],
-                negative_prompt_ids=self.prompts[1:],
-                latents=self.codes.view(1, *size["grid"]).clone(),
-                latents_shape=size["grid"],
-                num_inference_steps=size["num_steps"],
-                guidance_scale=size["guidance_scale"],
-                guidance_trunc=size["guidance_trunc"],
-                generator=torch.Generator(self.device).manual_seed(seed),
-                output_type="latent",
-                max_prompt_length=size["num_text"],
-            ).frames
+            return self.published.steps([step], seed)
 
     def _filled(self, kind: type[Any], config: dict[str, Any]) -> Any:
         """Made on the device in its dtype, as `from_pretrained(torch_dtype=...)` does."""
@@ -155,6 +111,14 @@ class PublishedSide:
         module.eval().requires_grad_(False)
         fill(module)
         return module
+
+
+def _flash_attn() -> str | None:
+    """Its version; without it the published norms and rotation are torch's, and take several times as long."""
+    try:
+        return version("flash_attn")
+    except PackageNotFoundError:
+        return None
 
 
 if __name__ == "__main__":

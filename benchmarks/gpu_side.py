@@ -1,14 +1,8 @@
-"""What the sides of `bench_gpu.py` share: answering, timing, random weights, and where the time of a step goes.
+"""What the sides of `bench_gpu.py` share: timing, random weights, and where the time of a step goes.
 
-A side is a process that answers lines of JSON on standard output, so that what breaks one (a fault of the device, a
-module that is missing) ends a row and not the run. Needs torch alone: the published side has its own environment.
+Needs torch alone: the published side has its own environment.
 """
 
-import gc
-import json
-import os
-import sys
-import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -37,34 +31,6 @@ RANGES = ("network", "head", "guidance", "sampler")
 ATTENTION_WORDS = ("attention", "sdpa", "fmha", "flash")
 PRODUCT_OPERATORS = ("aten::mm", "aten::addmm", "aten::bmm", "mkldnn::", "aten::_scaled_mm")
 NUM_KERNELS = 25
-
-
-def serve(make: Callable[[torch.device], Any]) -> None:
-    """Call the methods of `make(device)` that are asked for until standard input ends; answers are what they return."""
-    answers = os.fdopen(os.dup(1), "w")
-    # What libraries print must not come between the answers.
-    os.dup2(2, 1)
-    device = torch.device(sys.argv[1])
-    side = None
-    for line in sys.stdin:
-        asked = json.loads(line)
-        try:
-            side = side or make(device)
-            answer = {"answer": getattr(side, asked.pop("what"))(**asked)}
-        except Exception as error:
-            traceback.print_exc()
-            answer = {"error": f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:500]}"}
-        if "error" in answer:  # the traceback, which held tensors, is gone by now
-            forget(device)
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
-
-
-def forget(device: torch.device) -> None:
-    """Give back what is in no use, so that the other side finds room."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
 
 
 def forced(attention: str) -> AbstractContextManager[None]:

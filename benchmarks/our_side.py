@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from case_side import CaseSide
 from safetensors.torch import load_file
 from side import serve
 
@@ -14,8 +15,8 @@ from ursa_ray.model.sampling import FastSampler
 from ursa_ray.model.transformer import Transformer
 
 
-class OurSide:
-    def __init__(self, case: dict[str, Any], folder: Path):
+class OurSide(CaseSide):
+    def load(self, case: dict[str, Any], folder: Path) -> None:
         inputs = load_file(folder / "inputs.safetensors")
         transformer = Transformer(TransformerConfig(**case["transformer"]))
         transformer.load_state_dict(load_file(folder / "transformer.safetensors"))
@@ -26,12 +27,12 @@ class OurSide:
         self.times = time_grid(case["num_steps"], case["shift"])
 
     @torch.no_grad()
-    def logits(self) -> torch.Tensor:
+    def scores(self) -> torch.Tensor:
         rotary = self.transformer.rotary(self.prompts.shape[1], self.grid)
         return self.transformer.lm_head(self.transformer(self.prompts, self.codes, rotary))
 
     @torch.no_grad()
-    def steps(self, steps: list[int], seed: int) -> torch.Tensor:
+    def codes_after(self, steps: list[int], seed: int) -> torch.Tensor:
         denoiser = Denoiser(self.transformer, self.prompts, self.grid, self.guidance)
         sampler, codes = FastSampler(self.path, self.times, seed, torch.device("cpu")), self.codes
         for step in steps:
