@@ -7,18 +7,17 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any
 
 from ursa_ray import __version__
 from ursa_ray.checkpoint import open_checkpoint
 from ursa_ray.errors import OutputError, RenderError
 from ursa_ray.exchange import Done, Request, Step
 from ursa_ray.executor import Event, Executor, Failed, Framed, Held, Leaving
+from ursa_ray.failed import attempts, failure, now
 from ursa_ray.interrupt import uninterrupted
 from ursa_ray.ledger import Commit, Run, preview_name
 from ursa_ray.listener import Listener, Load
 from ursa_ray.plan import Plan, Segment
-from ursa_ray.report import attempts, now, write_report
 from ursa_ray.returned import Expected, require_segment, require_step
 from ursa_ray.schedule import LOOK_EVERY_S, GiveUp, Job, Place, Schedule, missing_jobs
 from ursa_ray.writer import MAX_WRITING_S
@@ -57,7 +56,7 @@ class Director:
                 self._take(place, done)
             raise
         if self._schedule.failures:
-            raise _failure(self._plan, self._run, write_report(self._plan, self._run, self._schedule))
+            raise failure(self._plan, self._run, self._schedule)
 
     def _dispatch(self) -> None:
         """Give idle replicas what there is to do."""
@@ -239,12 +238,3 @@ def _require_frames(run: Run, segment: Segment, sha256: str | None) -> None:
             f"{segment.name} is made, but its frames are not in {run.where('media')}. "
             "Give a --run that all machines of the cluster share under the same path."
         )
-
-
-def _failure(plan: Plan, run: Run, report: dict[str, Any]) -> RenderError:
-    lines = [f"  {failed['segment']}: {failed['reason']}" for failed in report["failed"]]
-    shots = {failed["shot"] for failed in report["failed"]}
-    return RenderError(
-        f"{', '.join(sorted(shots))} failed; {report['num_committed']} of {plan.num_segments} segments are committed "
-        f"in {run.url}:\n" + "\n".join(lines) + "\nMend the cause and render again: it goes on from there."
-    )
