@@ -515,7 +515,8 @@ def test_frames_whose_writing_hangs_are_made_again_and_hang_nothing(tmp_path, mo
     go_on, _ = hang_once(monkeypatch)
     for module in (writer, schedule, director):
         monkeypatch.setattr(module, "MAX_WRITING_S", 0.5)
-    monkeypatch.setattr(director, "LOOK_EVERY_S", 0.1)
+    for module in (schedule, director):
+        monkeypatch.setattr(module, "LOOK_EVERY_S", 0.1)
     monkeypatch.setattr(executor_module, "WRITTEN_WITHIN_S", 0.1)
     plan = plan_of(tmp_path, board)
     hung = render_into(tmp_path / "hung", plan)

@@ -47,7 +47,7 @@ class Director:
         try:
             while not self._schedule.is_over:
                 self._dispatch()
-                event = self._executor.next_event(self._patience_s())
+                event = self._executor.next_event(self._schedule.patience_s(self._executor.num_idle, self._clock()))
                 if event is not None:
                     self._take(*event)
                 self._look_for_late_ones()
@@ -74,12 +74,6 @@ class Director:
         self._listener.load(
             Load(schedule.num_ready, len(schedule.running), executor.num_idle, executor.num_starting, num_framing)
         )
-
-    def _patience_s(self) -> float:
-        wakes_at = self._schedule.wakes_at
-        if wakes_at is None or not self._executor.num_idle:
-            return LOOK_EVERY_S
-        return min(LOOK_EVERY_S, max(0.0, wakes_at - self._clock()))
 
     def _take(self, place: Place, event: Event) -> None:
         match event:

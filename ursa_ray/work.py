@@ -24,7 +24,7 @@ import torch
 
 from ursa_ray.checkpoint.config import TransformerConfig
 from ursa_ray.errors import CheckpointError, OutputError
-from ursa_ray.exchange import Done, Request, Step, WorkerOptions
+from ursa_ray.exchange import Done, Request, Step, WorkerOptions, codes_dtype
 from ursa_ray.ledger import Steps, Store, open_store, preview_name
 from ursa_ray.media import frames_sha256, preview_webp, read_clip_tail, read_image, write_mezzanine
 from ursa_ray.model import Devices, Ursa, choose_backends, choose_device, choose_dtype
@@ -259,8 +259,7 @@ class Worker:
         return self._frames[key]
 
     def _storable(self, codes: torch.Tensor) -> np.ndarray:
-        small = self.ursa.tokenizer.num_codes <= 2**16
-        return codes.cpu().numpy().astype(np.uint16 if small else np.uint32)
+        return codes.cpu().numpy().astype(codes_dtype(self.ursa.tokenizer.num_codes))
 
     def _device_name(self) -> str:
         device = self.ursa.device

@@ -127,7 +127,8 @@ class RayExecutor:
                 self._pool.started(source)
                 self._fail_distrusted()
                 return None
-        return self._pool.require_replicas()
+        self._pool.require_replicas()
+        return None
 
     def arrived(self) -> list[tuple[Place, Done]]:
         done: list[tuple[Place, Done]] = []

@@ -21,7 +21,7 @@ from ursa_ray.schedule.failures import (
     node_to_block,
 )
 from ursa_ray.schedule.jobs import Job
-from ursa_ray.schedule.stragglers import Pace
+from ursa_ray.schedule.stragglers import LOOK_EVERY_S, Pace
 from ursa_ray.writer import MAX_WRITING_S
 
 
@@ -91,6 +91,12 @@ class Schedule:
     def wakes_at(self) -> float | None:
         """When the first of the jobs that wait for better times is ready."""
         return self._waiting[0][0] if self._waiting else None
+
+    def patience_s(self, num_idle: int, now: float) -> float:
+        """How long to wait for something to happen: to the next look for late ones, or to what an idle one can do."""
+        if self.wakes_at is None or not num_idle:
+            return LOOK_EVERY_S
+        return min(LOOK_EVERY_S, max(0.0, self.wakes_at - now))
 
     def next(self, now: float) -> str | None:
         """Take a job for an idle replica: the ready one with the longest remaining chain, ties as they were given.
