@@ -10,7 +10,7 @@ from time import monotonic
 
 from ursa_ray import __version__
 from ursa_ray.checkpoint import open_checkpoint
-from ursa_ray.errors import OutputError, RenderError
+from ursa_ray.errors import OutputError, RenderError, StoreError
 from ursa_ray.exchange import Done, Request, Step
 from ursa_ray.executor import Event, Executor, Failed, Framed, Held, Leaving
 from ursa_ray.failed import attempts, failure, now
@@ -19,7 +19,7 @@ from ursa_ray.ledger import Commit, Run, preview_name
 from ursa_ray.listener import Listener, Load
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.returned import Expected, require_segment, require_step
-from ursa_ray.schedule import LOOK_EVERY_S, GiveUp, Job, Place, Schedule, missing_jobs
+from ursa_ray.schedule import LOOK_EVERY_S, BlockNode, GiveUp, Job, Place, Schedule, missing_jobs
 from ursa_ray.writer import MAX_WRITING_S
 
 
@@ -120,6 +120,7 @@ class Director:
                 if is_new:
                     self._listener.finish(segment, place, event.seconds)
                 if event.is_framed:
+                    self._schedule.accept(place.node)
                     self._listener.framed(segment)
 
     def _take_frames(self, place: Place, event: Framed) -> None:
@@ -130,10 +131,12 @@ class Director:
         if event.error is None:
             _require_frames(self._run, segment, self._run.segments[event.key].media_sha256)
             del self._schedule.framing[event.key]
+            self._schedule.accept(place.node)
             self._listener.framed(segment)
         else:
             self._listener.warn(segment, f"its frames were not written: {event.error}")
             self._schedule.lose_frames(event.key)
+            self._require_disk(place, event.error)
 
     def _fail(self, place: Place, error: Exception) -> None:
         segment = self._plan.by_key[self._schedule.running[place].key]
@@ -146,8 +149,23 @@ class Director:
             self._listener.fail(segment, place, error, not isinstance(action, GiveUp))
         blocked = self._schedule.block(place.node, self._executor.num_nodes)
         if blocked is not None:
-            self._executor.block(place.node)
-            self._listener.block(blocked)
+            self._block(blocked)
+        self._require_disk(place, error)
+
+    def _require_disk(self, place: Place, error: Exception) -> None:
+        """Have no frames made where they cannot be written.
+
+        Raises:
+            StoreError: that is everywhere.
+        """
+        if isinstance(error, StoreError) and self._schedule.refuse(place.node):
+            if self._executor.num_nodes < 2:
+                raise error
+            self._block(BlockNode(place.node, str(error)))
+
+    def _block(self, blocked: BlockNode) -> None:
+        self._executor.block(blocked.node)
+        self._listener.block(blocked)
 
     def _forget_steps(self, segment: Segment) -> None:
         """Once nobody makes it any more, who would write others."""

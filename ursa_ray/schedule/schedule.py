@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ursa_ray.errors import OutputError
 from ursa_ray.schedule.demand import Demand
 from ursa_ray.schedule.failures import (
+    MAX_REFUSED,
     Action,
     BlockNode,
     Failure,
@@ -56,6 +57,7 @@ class Schedule:
         self._late: set[Place] = set()
         self._first_step: dict[Place, int] = {}
         self._blocked: set[str] = set()
+        self._num_refused: Counter[str] = Counter()  # by node, since it last was not
         self.running: dict[Place, Attempt] = {}
         self.in_vain: list[Place] = []
         self.framing: dict[str, tuple[Place, float]] = {}
@@ -179,6 +181,15 @@ class Schedule:
         if action is not None:
             self._blocked.add(node)
         return action
+
+    def refuse(self, node: str) -> bool:
+        """Whether frames could not be written from `node` for so long that it is in vain to try again; said once."""
+        self._num_refused[node] += 1
+        return self._num_refused[node] == MAX_REFUSED
+
+    def accept(self, node: str) -> None:
+        """Frames were written from there."""
+        del self._num_refused[node]
 
     def late(self, now: float) -> list[Place]:
         """Replicas whose job has come to take far longer than its peers; each is named once."""
