@@ -8,7 +8,7 @@ import pytest
 
 from tests.storyboards import write
 from ursa_ray.director import Director
-from ursa_ray.errors import LostError, OutputError, RenderError
+from ursa_ray.errors import LostError, OutputError, RenderError, StoreError
 from ursa_ray.exchange import Done
 from ursa_ray.executor import Failed, Framed, Leaving
 from ursa_ray.ledger import Run
@@ -29,11 +29,11 @@ A, B = Place("a", "n"), Place("b", "m")
 class Scripted:
     """Replicas of which all are idle at first; what happens next is what the script's next line returns."""
 
-    num_starting, num_nodes = 0, 2
+    num_starting = 0
 
-    def __init__(self, run, idle, script):
-        self.run, self.idle, self.script = run, list(idle), list(script)
-        self.requests = []
+    def __init__(self, run, idle, script, num_nodes):
+        self.run, self.idle, self.script, self.num_nodes = run, list(idle), list(script), num_nodes
+        self.requests, self.blocked = [], []
         self.keys, self.replaced, self.patience_s, self.late_news = {}, [], [], []
 
     @property
@@ -57,6 +57,9 @@ class Scripted:
 
     def replace(self, place):
         self.replaced.append(place)
+
+    def block(self, node):
+        self.blocked.append(node)
 
     def done(self, place):
         """What `tiny` could have made of one segment, if it saw nothing but code 0."""
@@ -92,6 +95,10 @@ def framed(place, error=None):
     return lambda executor: (place, Framed(executor.keys[place], error))
 
 
+def failed(place, error):
+    return lambda executor: (place, Failed(executor.keys[place], error))
+
+
 def idle(*places):
     return lambda executor: executor.idle.extend(places)
 
@@ -113,8 +120,8 @@ class Warnings(Listener):
 def direct(tmp_path):
     plan, run = prepare(write(tmp_path, ONE)).plan, Run.create(tmp_path / "run")
 
-    def act(idle, *script, clock=lambda: 0.0, listener=None):
-        executor = Scripted(run, idle, script)
+    def act(idle, *script, clock=lambda: 0.0, listener=None, num_nodes=2):
+        executor = Scripted(run, idle, script, num_nodes)
         with run.locked():
             run.begin(plan)
             try:
@@ -282,6 +289,22 @@ def test_frames_that_are_said_to_be_there_and_are_not_end_the_render(direct):
 
     with pytest.raises(RenderError, match=r"only\[0\] is made, but its frames are not in .*/media"):
         direct([A], done_but_for_frames(A), elsewhere)
+
+
+FULL = StoreError("run/media: cannot be written (No space left on device).")
+
+
+def test_a_disk_that_refuses_frames_three_times_in_a_row_ends_the_render_if_no_other_node_is_left(direct):
+    script = [done_but_for_frames(A), framed(A, FULL), failed(A, FULL), idle(A), failed(A, FULL)]
+    with pytest.raises(StoreError, match="No space left"):
+        direct([A], *script, num_nodes=1)
+
+
+def test_while_there_is_another_node_it_is_only_the_one_that_cannot_write_which_is_not_used(direct):
+    script = [done_but_for_frames(A), framed(A, FULL), failed(A, FULL), idle(A), failed(A, FULL), idle(B), done(B)]
+    executor, run = direct([A], *script)
+    assert (executor.blocked, executor.replaced) == ([A.node], [])
+    assert len(run.framed()) == 1
 
 
 def test_interrupted_before_its_frames_come_a_segment_stays_committed(direct):

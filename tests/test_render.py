@@ -17,7 +17,7 @@ from tests.storyboards import FROM_IMAGE, TWO_CHAINS, TWO_SHOTS, write
 from ursa_ray import director, work, writer
 from ursa_ray import executor as executor_module
 from ursa_ray.director import Director
-from ursa_ray.errors import AssetError, LedgerError, LostError, MediaError, RenderError
+from ursa_ray.errors import AssetError, LedgerError, LostError, MediaError, RenderError, StoreError
 from ursa_ray.exchange import Done, Step, WorkerOptions
 from ursa_ray.executor import Failed, InProcessExecutor
 from ursa_ray.files import file_sha256
@@ -165,6 +165,27 @@ def test_frames_that_could_not_be_written_are_written_again(undisturbed, tmp_pat
     monkeypatch.setattr(work, "write_mezzanine", refuse_once)
     made = render_into(tmp_path / "run", plan_of(tmp_path))
     assert (made.sha256, len(refused)) == (undisturbed.sha256, 1)
+
+
+def test_a_run_whose_disk_refuses_frames_ends_soon_keeps_its_model_and_all_that_was_made(undisturbed, tmp_path):
+    loaded = []
+
+    class Counting(InProcessExecutor):
+        def _load(self):
+            loaded.append(super()._load())
+            return loaded[-1]
+
+    plan, folder = plan_of(tmp_path), tmp_path / "run"
+    Run.create(folder)
+    (folder / "media").write_text("in the way of the folder")
+    with pytest.raises(StoreError, match=r"run/media: cannot be written \(File exists\)") as refused:
+        render_into(folder, plan, Counting)
+    num_made = len(Run.open(folder).segments)
+    assert (len(loaded), refused.value.exit_code) == (1, 3)
+    assert 3 <= num_made <= 4  # the next may be made before it is known of the third
+    (folder / "media").unlink()
+    made = render_into(folder, plan)
+    assert (made.generated_segments, made.sha256) == (4 - num_made, undisturbed.sha256)
 
 
 def test_after_an_interruption_nothing_is_written_any_more(tmp_path, monkeypatch):
@@ -515,7 +536,8 @@ def test_frames_whose_writing_hangs_are_made_again_and_hang_nothing(tmp_path, mo
     go_on, _ = hang_once(monkeypatch)
     for module in (writer, schedule, director):
         monkeypatch.setattr(module, "MAX_WRITING_S", 0.5)
-    monkeypatch.setattr(director, "LOOK_EVERY_S", 0.1)
+    for module in (schedule, director):
+        monkeypatch.setattr(module, "LOOK_EVERY_S", 0.1)
     monkeypatch.setattr(executor_module, "WRITTEN_WITHIN_S", 0.1)
     plan = plan_of(tmp_path, board)
     hung = render_into(tmp_path / "hung", plan)

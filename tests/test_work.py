@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.storyboards import FROM_IMAGE, write
 from ursa_ray import work
-from ursa_ray.errors import CheckpointError, MediaError
+from ursa_ray.errors import CheckpointError, MediaError, StoreError
 from ursa_ray.exchange import Done, Request, Step, WorkerOptions
 from ursa_ray.ledger import Run
 from ursa_ray.media import read_mezzanine
@@ -134,13 +134,32 @@ def test_a_segment_that_is_given_up_has_no_step_saved_later(worker, plan, monkey
     assert worker._steps.latest(plan.segments[0].key).num_done == 1
 
 
-def test_a_step_that_cannot_be_saved_fails_the_segment(worker, plan, monkeypatch):
-    def refuse(*_):
-        raise OSError("no space left on device")
+def test_steps_that_cannot_be_saved_are_told_once_of_a_segment_which_is_made_all_the_same(worker, plan, tmp_path):
+    (tmp_path / "run" / "steps").write_text("in the way of the folder")
+    longer = replace(plan.segments[0], steps=5, key="longer")
+    for segment in (longer, replace(longer, key="following")):
+        *steps, done = worker.run(Request(segment, plan.fps))
+        first, *others = filter(None, (step.warning for step in steps))
+        assert "a step could not be saved (" in first and "Not a directory" in first
+        assert (others, isinstance(done, Done)) == ([], True)
 
-    monkeypatch.setattr(worker._steps, "save", refuse)
-    with pytest.raises(OSError, match="no space left"):
-        list(worker.run(Request(plan.segments[0], plan.fps)))
+
+def test_frames_that_alone_are_asked_for_and_cannot_be_written_fail_with_where_and_why(worker, plan, media):
+    *_, made = worker.run(Request(plan.segments[0], plan.fps))
+    worker.framed(made.key).result()
+    shutil.rmtree(media)
+    media.write_text("in the way of the folder")
+    with pytest.raises(StoreError, match=r"run/media: cannot be written \(File exists\)\. What is committed is safe"):
+        list(worker.run(Request(plan.segments[0], plan.fps, codes=made.codes)))
+
+
+def test_a_disk_of_which_ffmpeg_finds_that_it_is_full_is_at_fault(worker, plan, monkeypatch):
+    def refuse(*_):
+        raise MediaError("ffmpeg ended with 228: No space left on device")
+
+    monkeypatch.setattr(work, "write_mezzanine", refuse)
+    *_, made = worker.run(Request(plan.segments[0], plan.fps))
+    assert isinstance(worker.framed(made.key).exception(), StoreError)
 
 
 def test_a_step_that_was_not_saved_does_not_fail_the_segment_after_it(worker, plan, monkeypatch):

@@ -7,20 +7,19 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any
 
 from ursa_ray import __version__
 from ursa_ray.checkpoint import open_checkpoint
-from ursa_ray.errors import OutputError, RenderError
+from ursa_ray.errors import OutputError, RenderError, StoreError
 from ursa_ray.exchange import Done, Request, Step
 from ursa_ray.executor import Event, Executor, Failed, Framed, Held, Leaving
+from ursa_ray.failed import attempts, failure, now
 from ursa_ray.interrupt import uninterrupted
 from ursa_ray.ledger import Commit, Run, preview_name
 from ursa_ray.listener import Listener, Load
 from ursa_ray.plan import Plan, Segment
-from ursa_ray.report import attempts, now, write_report
 from ursa_ray.returned import Expected, require_segment, require_step
-from ursa_ray.schedule import LOOK_EVERY_S, GiveUp, Job, Place, Schedule, missing_jobs
+from ursa_ray.schedule import LOOK_EVERY_S, BlockNode, GiveUp, Job, Place, Schedule, missing_jobs
 from ursa_ray.writer import MAX_WRITING_S
 
 
@@ -48,7 +47,7 @@ class Director:
         try:
             while not self._schedule.is_over:
                 self._dispatch()
-                event = self._executor.next_event(self._patience_s())
+                event = self._executor.next_event(self._schedule.patience_s(self._executor.num_idle, self._clock()))
                 if event is not None:
                     self._take(*event)
                 self._look_for_late_ones()
@@ -57,7 +56,7 @@ class Director:
                 self._take(place, done)
             raise
         if self._schedule.failures:
-            raise _failure(self._plan, self._run, write_report(self._plan, self._run, self._schedule))
+            raise failure(self._plan, self._run, self._schedule)
 
     def _dispatch(self) -> None:
         """Give idle replicas what there is to do."""
@@ -75,12 +74,6 @@ class Director:
         self._listener.load(
             Load(schedule.num_ready, len(schedule.running), executor.num_idle, executor.num_starting, num_framing)
         )
-
-    def _patience_s(self) -> float:
-        wakes_at = self._schedule.wakes_at
-        if wakes_at is None or not self._executor.num_idle:
-            return LOOK_EVERY_S
-        return min(LOOK_EVERY_S, max(0.0, wakes_at - self._clock()))
 
     def _take(self, place: Place, event: Event) -> None:
         match event:
@@ -127,6 +120,7 @@ class Director:
                 if is_new:
                     self._listener.finish(segment, place, event.seconds)
                 if event.is_framed:
+                    self._schedule.accept(place.node)
                     self._listener.framed(segment)
 
     def _take_frames(self, place: Place, event: Framed) -> None:
@@ -137,10 +131,12 @@ class Director:
         if event.error is None:
             _require_frames(self._run, segment, self._run.segments[event.key].media_sha256)
             del self._schedule.framing[event.key]
+            self._schedule.accept(place.node)
             self._listener.framed(segment)
         else:
             self._listener.warn(segment, f"its frames were not written: {event.error}")
             self._schedule.lose_frames(event.key)
+            self._require_disk(place, event.error)
 
     def _fail(self, place: Place, error: Exception) -> None:
         segment = self._plan.by_key[self._schedule.running[place].key]
@@ -153,8 +149,23 @@ class Director:
             self._listener.fail(segment, place, error, not isinstance(action, GiveUp))
         blocked = self._schedule.block(place.node, self._executor.num_nodes)
         if blocked is not None:
-            self._executor.block(place.node)
-            self._listener.block(blocked)
+            self._block(blocked)
+        self._require_disk(place, error)
+
+    def _require_disk(self, place: Place, error: Exception) -> None:
+        """Have no frames made where they cannot be written.
+
+        Raises:
+            StoreError: that is everywhere.
+        """
+        if isinstance(error, StoreError) and self._schedule.refuse(place.node):
+            if self._executor.num_nodes < 2:
+                raise error
+            self._block(BlockNode(place.node, str(error)))
+
+    def _block(self, blocked: BlockNode) -> None:
+        self._executor.block(blocked.node)
+        self._listener.block(blocked)
 
     def _forget_steps(self, segment: Segment) -> None:
         """Once nobody makes it any more, who would write others."""
@@ -239,12 +250,3 @@ def _require_frames(run: Run, segment: Segment, sha256: str | None) -> None:
             f"{segment.name} is made, but its frames are not in {run.where('media')}. "
             "Give a --run that all machines of the cluster share under the same path."
         )
-
-
-def _failure(plan: Plan, run: Run, report: dict[str, Any]) -> RenderError:
-    lines = [f"  {failed['segment']}: {failed['reason']}" for failed in report["failed"]]
-    shots = {failed["shot"] for failed in report["failed"]}
-    return RenderError(
-        f"{', '.join(sorted(shots))} failed; {report['num_committed']} of {plan.num_segments} segments are committed "
-        f"in {run.url}:\n" + "\n".join(lines) + "\nMend the cause and render again: it goes on from there."
-    )

@@ -9,6 +9,7 @@
     +-- RenderError              exit 3   shots failed; everything else is rendered and committed
     +-- LedgerError              exit 4   what a run holds is damaged or not ours
     |   +-- LeaseError           exit 7   another render works on this run
+    |   +-- StoreError           exit 3   its disk or bucket refuses what is written; what is committed is safe
     +-- MediaError               exit 5   ffmpeg failed, or made something other than was planned
     +-- ReplicaError             exit 6   a replica could not start, or died
     |   +-- LostError                     its node was preempted, scaled down or lost: nobody's fault
@@ -54,6 +55,10 @@ class LedgerError(UrsaRayError):
 
 class LeaseError(LedgerError):
     exit_code = 7
+
+
+class StoreError(LedgerError):
+    exit_code = RenderError.exit_code
 
 
 class MediaError(UrsaRayError):

@@ -9,6 +9,11 @@ from ursa_ray.model import Parallel, check_devices
 from ursa_ray.plan import Segment
 
 
+def codes_dtype(num_codes: int) -> type[np.unsignedinteger]:
+    """As what codes go between machines, and lie in the ledger, where there are so many."""
+    return np.uint16 if num_codes <= 2**16 else np.uint32
+
+
 @dataclass(frozen=True)
 class Request:
     """A segment to make: its codes with the parent's given, or, with its own `codes` given, its frames alone."""

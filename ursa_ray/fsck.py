@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ursa_ray.errors import LedgerError, MediaError, OptionError
+from ursa_ray.failed import REPORT, load_failures
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger import SAMPLES, Commit, Steps, Store
 from ursa_ray.ledger.chain import log_name, numbers_in
@@ -23,7 +24,6 @@ from ursa_ray.ledger.snapshots import FOLDER, snapshot_name
 from ursa_ray.media import read_mezzanine
 from ursa_ray.media.mezzanine import REMEDY
 from ursa_ray.plan import ClipCondition, ImageCondition
-from ursa_ray.report import REPORT, load_report
 
 PLAN = re.compile(r"plan-(.*)\.parquet")
 MEZZANINE = re.compile(r"[0-9a-f]{64}\.mkv")
@@ -68,7 +68,7 @@ def examine(store: Store) -> Iterator[Finding]:
     samples = [commit.files for commit in survey.commits if commit.kind == "samples"]
     yield from _in_samples(store, {sha256 for files in samples for sha256 in (files or {}).values()})
     try:
-        load_report(store)
+        load_failures(store)
     except LedgerError as error:
         yield Finding(
             REPORT, *_split(error, f"{store.url}/{REPORT}", "Remove it, or render again."), mended_by_render=True

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from ursa_ray.director import Director
 from ursa_ray.errors import AssetError
 from ursa_ray.executor import Executor
+from ursa_ray.failed import remove_failures
 from ursa_ray.files import file_sha256, published
 from ursa_ray.join import join, joined_film
 from ursa_ray.ledger import FILM, Run
 from ursa_ray.listener import Listener
 from ursa_ray.plan import ClipCondition, ImageCondition, Plan
-from ursa_ray.report import remove_report
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def render(
             make_segments(plan, run, executor, listener)
             listener.join(plan)
             sha256 = join(plan, run)
-        remove_report(run)
+        remove_failures(run)
     return Rendered(run.where(FILM), sha256, plan.num_frames, num_missing, plan.num_segments - num_missing)
 
 

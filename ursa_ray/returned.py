@@ -9,7 +9,7 @@ import numpy as np
 
 from ursa_ray.checkpoint import Checkpoint
 from ursa_ray.errors import OutputError
-from ursa_ray.exchange import Done, Step
+from ursa_ray.exchange import Done, Step, codes_dtype
 from ursa_ray.plan import Segment
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -31,7 +31,7 @@ class Expected:
 
     @property
     def dtype(self) -> type[np.unsignedinteger]:
-        return np.uint16 if self.num_codes <= 2**16 else np.uint32
+        return codes_dtype(self.num_codes)
 
     def shape(self, segment: Segment) -> tuple[int, int, int]:
         t = (segment.num_frames - 1) // self.temporal_stride + 1

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ursa_ray.failed import read_failures
 from ursa_ray.ledger import FILM, Run
 from ursa_ray.plan import Difference, Plan
 from ursa_ray.plan.cost import H200_FLOPS_PER_S
-from ursa_ray.report import read_report
 from ursa_ray.underway import Underway
 
 if TYPE_CHECKING:  # it would load torch
@@ -206,7 +206,7 @@ def underway_text(underway: Underway) -> str:
 
 def _failed(run: Run) -> list[dict[str, Any]]:
     """What the last render gave up and no later one has made."""
-    report = read_report(run)
+    report = read_failures(run)
     return [] if report is None else [failed for failed in report["failed"] if failed["key"] not in run.framed()]
 
 

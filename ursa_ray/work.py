@@ -23,9 +23,9 @@ import numpy as np
 import torch
 
 from ursa_ray.checkpoint.config import TransformerConfig
-from ursa_ray.errors import CheckpointError, OutputError
-from ursa_ray.exchange import Done, Request, Step, WorkerOptions
-from ursa_ray.ledger import Steps, Store, open_store, preview_name
+from ursa_ray.errors import CheckpointError, MediaError, OutputError
+from ursa_ray.exchange import Done, Request, Step, WorkerOptions, codes_dtype
+from ursa_ray.ledger import Steps, Store, open_store, preview_name, refused
 from ursa_ray.media import frames_sha256, preview_webp, read_clip_tail, read_image, write_mezzanine
 from ursa_ray.model import Devices, Ursa, choose_backends, choose_device, choose_dtype
 from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
@@ -121,6 +121,7 @@ class Worker:
         self._steps = Steps(self._store)
         self._num_threads = options.num_threads
         self._save_steps, self._write_frames = Writer("steps"), Writer("frames")
+        self._unsaved = ""  # the key of the latest segment of which a step was not saved
         self._writing: dict[str, Future[object]] = {}  # frames, by the key of their segment
         self._preview_steps = options.preview_steps
         self._likely: list[torch.Tensor] = []  # codes of a preview that is not written yet
@@ -134,7 +135,7 @@ class Worker:
         Raises:
             OutputError: it is not what the segment can be.
             TimeoutError: what was to be written before still is being written.
-            OSError: its steps, or frames that alone were asked for, cannot be written.
+            StoreError: frames that alone were asked for cannot be written.
         """
         if request.codes is None and self.ursa.backends.compile:
             self._compile_for(request.segment)
@@ -145,11 +146,13 @@ class Worker:
             try:
                 for done, latest in self._generate(request):
                     codes = self._storable(latest)
+                    unsaved = ""
                     if done < segment.steps and done % _save_every(segment.steps) == 0:
-                        self._save_steps.require_written()
-                        self._save_steps.begin(partial(self._steps.save, segment.key, done, codes))
+                        unsaved = self._save(segment.key, done, codes)
                     computes, self._untold = self._untold, ""
-                    yield Step(segment.key, done, segment.steps, *self._preview(request), computes)
+                    has_preview, unseen = self._preview(request)
+                    warning = "; ".join(filter(None, (unsaved, unseen)))
+                    yield Step(segment.key, done, segment.steps, has_preview, warning, computes)
             finally:
                 self._save_steps.wait()  # whoever forgets the steps of a segment must not be too early
         assert codes is not None, segment
@@ -222,6 +225,18 @@ class Worker:
         previews = self._preview_steps, self._likely.append
         return generate_segment(self.ursa, request.segment, self._condition(request), reached, *previews)
 
+    def _save(self, key: str, num_done: int, codes: np.ndarray) -> str:
+        """Begin to save a step; why the one before was not saved, if that is not known yet of this segment."""
+        warning = ""
+        try:
+            self._save_steps.require_written()
+        except OSError as error:  # also of one that hangs: then the next cannot begin
+            if self._unsaved != key:
+                self._unsaved = key
+                warning = f"a step could not be saved ({error}); until one can, an end costs more than one"
+        self._save_steps.begin(partial(self._steps.save, key, num_done, codes))
+        return warning
+
     def _preview(self, request: Request) -> tuple[bool, str]:
         """Write what the segment will likely be, if that is known now: whether there is a preview, or why not."""
         if not self._likely:
@@ -259,8 +274,7 @@ class Worker:
         return self._frames[key]
 
     def _storable(self, codes: torch.Tensor) -> np.ndarray:
-        small = self.ursa.tokenizer.num_codes <= 2**16
-        return codes.cpu().numpy().astype(np.uint16 if small else np.uint32)
+        return codes.cpu().numpy().astype(codes_dtype(self.ursa.tokenizer.num_codes))
 
     def _device_name(self) -> str:
         device = self.ursa.device
@@ -268,9 +282,16 @@ class Worker:
 
 
 def _keep(store: Store, frames: np.ndarray, fps: Fraction) -> None:
-    """Not a method: a write that hangs would keep its worker, and so a model, from being let go."""
-    with store.writing("media") as folder:
-        write_mezzanine(folder, frames, fps)
+    """Not a method: a write that hangs would keep its worker, and so a model, from being let go.
+
+    Raises:
+        StoreError: that is none of the model's faults.
+    """
+    try:
+        with store.writing("media") as folder:
+            write_mezzanine(folder, frames, fps)
+    except (OSError, MediaError) as error:  # that a disk is full ffmpeg finds out
+        raise refused(store, "media", error) from error
 
 
 def _cpu_name() -> str:

@@ -82,6 +82,18 @@ def test_replicas_that_are_killed_are_replaced_and_cost_nothing_that_is_committe
     assert len(list((tmp_path / "run" / "log").glob("*.parquet"))) == 2 + len(run.segments) + 1 == 9
 
 
+def test_a_run_whose_disk_refuses_frames_ends_with_where_and_why_and_keeps_its_replicas(tmp_path):
+    Run.create(tmp_path / "run")
+    (tmp_path / "run" / "media").write_text("in the way of the folder")
+    process = start_render(tmp_path, "--replicas", "2")
+    _, err = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 3
+    assert err.splitlines()[-1].startswith(f"ursa-ray: {tmp_path / 'run' / 'media'}: cannot be written (File exists)")
+    assert "failed 3 times" not in err
+    assert 3 <= len(Run.open(tmp_path / "run").segments) <= 6
+    assert err.count(" computes on ") <= 2
+
+
 def test_a_cluster_of_our_own_is_gone_with_the_render_and_leaves_the_home_alone(tmp_path):
     process = start_render(tmp_path, "--replicas", "2")
     finish(process)

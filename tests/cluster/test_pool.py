@@ -9,7 +9,7 @@ from ray.exceptions import RayTaskError
 from ursa_ray.cluster import pool as module
 from ursa_ray.cluster.pool import Pool
 from ursa_ray.cluster.replica import Loaded
-from ursa_ray.errors import ReplicaError
+from ursa_ray.errors import CheckpointError, ReplicaError
 from ursa_ray.exchange import WorkerOptions
 from ursa_ray.executor import Held, Leaving
 from ursa_ray.schedule import Demand, Limits
@@ -152,6 +152,36 @@ def test_while_others_work_starts_that_fail_only_come_less_often(ray):
         ray.now_s += 60
         pool.scale(Demand(2, 2))
         assert len(pool.starting) == 1
+
+
+def lacking():
+    return RayTaskError("load", "traceback", CheckpointError("model 'x' is not on host b. Fetch it there."))
+
+
+def test_what_no_replica_can_load_ends_a_render_at_once(ray):
+    pool = pool_of()
+    ray.answers = [lacking()]
+    pool.scale(Demand(2, 2))
+    with pytest.raises(CheckpointError, match="not on host b"):
+        start(pool)
+
+
+def test_a_replica_that_lacks_what_another_has_loaded_is_told_once_and_tried_less_and_less_often(ray, caplog):
+    pool = pool_of()
+    pool.scale(Demand(2, 2))
+    start(pool)
+    pool.take()
+    ray.answers = [lacking(), lacking(), lacking(), lacking()]
+    for _ in range(4):
+        start(pool)
+        pool.scale(Demand(2, 2))
+        assert not pool.starting
+        ray.now_s += 60
+        pool.scale(Demand(2, 2))
+    start(pool)
+    assert [replica.place.replica for replica in pool.idle] == [ray.made[-1].name]
+    told = "a replica could not start: model 'x' is not on host b. Fetch it there."
+    assert [record.getMessage() for record in caplog.records] == [told]
 
 
 def test_a_wrong_replica_is_kept_from_work_and_alive(ray):

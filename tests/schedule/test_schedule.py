@@ -210,6 +210,24 @@ def test_a_lost_job_waits_longer_each_time_and_others_go_first():
     assert schedule.wakes_at is None
 
 
+def test_an_idle_replica_is_woken_when_a_job_is_due_and_a_busy_one_when_late_ones_are_looked_for():
+    schedule = Schedule([Job("a", None, 2)])
+    assert schedule.patience_s(num_idle=1, now=0) == 5
+    fail_once_begun(schedule, "a", LostError("gone"))
+    fail_once_begun(schedule, "a", LostError("gone"), now=5)
+    assert [schedule.patience_s(1, now) for now in (0, 5, 5.75, 7)] == [5, 1, 0.25, 0]
+    assert schedule.patience_s(num_idle=0, now=5.75) == 5
+
+
+def test_frames_are_written_in_vain_once_a_node_could_not_three_times_in_a_row():
+    schedule = Schedule([])
+    assert [schedule.refuse("a"), schedule.refuse("a"), schedule.refuse("b")] == [False] * 3
+    schedule.accept("a")
+    schedule.accept("c")
+    assert [schedule.refuse("a") for _ in range(4)] == [False, False, True, False]
+    assert [schedule.refuse("b") for _ in range(2)] == [False, True]
+
+
 def test_losses_are_forgotten_with_the_next_step():
     schedule, lost = Schedule([Job("a", None, 1)]), LostError("gone")
     assert [fail_once_begun(schedule, "a", lost, now).wait_s for now in (0, 10, 20)] == [0, 1, 2]

@@ -17,9 +17,9 @@ from ursa_ray.checkpoint.hub import TINY_NAME
 from ursa_ray.cluster.connection import connected
 from ursa_ray.cluster.pool import Pool, cause_of, is_alive, went_with_its_node
 from ursa_ray.cluster.replica import Replica
-from ursa_ray.errors import InputError, LostError, OptionError, OutputError, ReplicaError, UrsaRayError
+from ursa_ray.errors import LostError, OptionError, OutputError, ReplicaError, UrsaRayError
 from ursa_ray.exchange import Done, Request, Step, WorkerOptions
-from ursa_ray.executor import Event, Failed, Framed
+from ursa_ray.executor import OF_OTHERS, Event, Failed, Framed
 from ursa_ray.schedule import Demand, Limits, Place
 
 # Interrupted, a driver takes what has arrived, and then waits for frames that are being written, for at most this long
@@ -127,7 +127,8 @@ class RayExecutor:
                 self._pool.started(source)
                 self._fail_distrusted()
                 return None
-        return self._pool.require_replicas()
+        self._pool.require_replicas()
+        return None
 
     def arrived(self) -> list[tuple[Place, Done]]:
         done: list[tuple[Place, Done]] = []
@@ -179,7 +180,7 @@ class RayExecutor:
         if isinstance(event, Done) and not event.is_framed:
             self._frames[self._pool.busy[place].actor.framed.remote(key)] = (key, place)
             self._pool.writes(place)
-        if isinstance(event, Failed) and not isinstance(event.error, InputError):
+        if isinstance(event, Failed) and not isinstance(event.error, OF_OTHERS):
             # What it met may have left the replica or its GPU broken, and an unavailable one may still live.
             self._pool.let_go(place)
         else:

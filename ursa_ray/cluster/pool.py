@@ -4,6 +4,7 @@ Asking makes an autoscaler start nodes, letting go makes it end them. A replica 
 where there are none, or with several of one node; Ray neither restarts it nor repeats a call.
 """
 
+import logging
 from collections import Counter, deque
 from collections.abc import Container
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from ursa_ray.errors import InputError, ReplicaError
 from ursa_ray.exchange import WorkerOptions
 from ursa_ray.executor import Event, Held, Leaving
 from ursa_ray.schedule import Answers, Demand, Limits, Place
+
+logger = logging.getLogger(__name__)
 
 # A cluster may first have to start a node, pull an image and load weights; one without room after so long has none.
 START_TIMEOUT_S = 1800
@@ -54,6 +57,8 @@ class Pool:
         self._writing: Counter[Place] = Counter()
         self._retiring: dict[Place, Ready] = {}
         self._blocked: set[str] = set()
+        self._warned: set[str] = set()
+        self._has_loaded = False
         self._num_dead_at_start = 0
         self._start_again_at = 0.0
         self._without_since: float | None = None
@@ -119,7 +124,7 @@ class Pool:
         """Take a replica that has loaded, or the reason why it has not.
 
         Raises:
-            InputError: what it was asked to load cannot be had.
+            InputError: what it was asked to load cannot be had, and none has loaded it.
             ReplicaError: one after the other could not start.
         """
         actor = self.starting.pop(loading)
@@ -127,12 +132,9 @@ class Pool:
             loaded: Loaded = ray.get(loading)
         except RayError as error:
             ray.kill(actor)
-            cause = cause_of(error)
-            if isinstance(cause, InputError):
-                raise cause from error
-            self._require_hope(cause)
+            self._require_hope(cause_of(error))
         else:
-            self._num_dead_at_start, self._without_since = 0, None
+            self._has_loaded, self._num_dead_at_start, self._without_since = True, 0, None
             place = Place(actor._actor_id.hex(), loaded.node, loaded.device)
             self._answers.add(place, loaded.answers)
             self._keep(Ready(actor, place))
@@ -229,11 +231,23 @@ class Pool:
             self._retire(replica)
 
     def _require_hope(self, cause: Exception) -> None:
-        """Let replicas die at their start, with a pause, while others work; else some, and more with their nodes."""
+        """Let replicas die at their start, with a pause, while others work; else some, and more with their nodes.
+
+        What one could load is no bad input: the node of another lacks it, until somebody brings it there.
+        """
+        if isinstance(cause, InputError):
+            if not self._has_loaded:
+                raise cause
+            self._warn_once(f"a replica could not start: {cause}")
         self._num_dead_at_start += not went_with_its_node(cause)
         self._start_again_at = monotonic() + min(MAX_PAUSE_S, 2.0**self._num_dead_at_start)
         if self._num_dead_at_start >= MAX_DEAD_AT_START and not self.busy and not self.idle:
             raise ReplicaError(f"{self._num_dead_at_start} replicas in a row could not start: {cause}") from cause
+
+    def _warn_once(self, words: str) -> None:
+        if words not in self._warned:
+            self._warned.add(words)
+            logger.warning(words)
 
 
 def cause_of(error: Exception) -> Exception:

@@ -11,12 +11,12 @@ from ursa_ray.checkpoint.hub import TINY_NAME
 from ursa_ray.errors import LedgerError
 from ursa_ray.explain import planned
 from ursa_ray.explained import SETTINGS, condition_text
+from ursa_ray.failed import now
 from ursa_ray.html_report.timeline import Timeline, lay_out, spans_of
 from ursa_ray.ledger import Commit, Run
 from ursa_ray.measured import Measured
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.provenance import Provenance
-from ursa_ray.report import now
 from ursa_ray.summary import run_summary
 
 

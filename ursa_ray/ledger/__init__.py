@@ -3,6 +3,17 @@
 from ursa_ray.ledger.commit import Commit
 from ursa_ray.ledger.run import CONTACT_SHEET, FILM, SAMPLES, Run
 from ursa_ray.ledger.steps import Steps, preview_name
-from ursa_ray.ledger.store import Store, open_store
+from ursa_ray.ledger.store import Store, open_store, refused
 
-__all__ = ["CONTACT_SHEET", "FILM", "SAMPLES", "Commit", "Run", "Steps", "Store", "open_store", "preview_name"]
+__all__ = [
+    "CONTACT_SHEET",
+    "FILM",
+    "SAMPLES",
+    "Commit",
+    "Run",
+    "Steps",
+    "Store",
+    "open_store",
+    "preview_name",
+    "refused",
+]

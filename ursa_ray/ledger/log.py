@@ -17,7 +17,7 @@ from ursa_ray.errors import LeaseError, LedgerError
 from ursa_ray.ledger.chain import Entry, Head, damaged, head_after, last_in, log_name, numbers_in, read_chain
 from ursa_ray.ledger.commit import Commit, Link
 from ursa_ray.ledger.snapshots import FOLDER, read_snapshot, snapshot_name, write_snapshot
-from ursa_ray.ledger.store import Store
+from ursa_ray.ledger.store import Store, refused
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Log:
 
         Raises:
             LeaseError: somebody else has appended to this log since it was read; from then on always.
-            LedgerError: the disk refuses. The entry may be there all the same; a later append goes on from what is.
+            StoreError: the disk refuses. The entry may be there all the same; a later append goes on from what is.
         """
         if self._is_lost:
             raise LeaseError(f"{self.store.url}: {self._holder()} has taken over this run.")
@@ -125,7 +125,7 @@ class Log:
                 "Wait for it, or give this one another --run."
             ) from error
         except OSError as error:
-            raise self._refused(name, error) from error
+            raise refused(self.store, name, error) from error
         self.head, self._unsure = Head(number + 1, epoch, self._unsure), ""
 
     def begin_epoch(self, holder: str) -> None:
@@ -145,7 +145,7 @@ class Log:
                 if number < last:
                     self.store.remove(snapshot_name(number))
         except OSError as error:
-            raise self._refused(snapshot_name(last), error) from error
+            raise refused(self.store, snapshot_name(last), error) from error
         self._num_compacted = self.head.num_entries
 
     def _survey(self) -> Survey:
@@ -179,6 +179,3 @@ class Log:
         """Who has written after the entries of this object."""
         holders = [newer.key for newer in copy(self).read_new().commits if newer.kind == "epoch"]
         return holders[-1] if holders else "another render"
-
-    def _refused(self, name: str, error: OSError) -> LedgerError:
-        return LedgerError(f"{self.store.url}/{name}: cannot be written ({error.strerror}). What is committed is safe.")

@@ -28,7 +28,7 @@ from ursa_ray.ledger.format import FORMAT_NAME, require_format, write_format
 from ursa_ray.ledger.log import Log
 from ursa_ray.ledger.plans import plan_name, plan_to_parquet, read_plan
 from ursa_ray.ledger.steps import Steps
-from ursa_ray.ledger.store import Store, open_store
+from ursa_ray.ledger.store import Store, open_store, refused
 from ursa_ray.plan import Plan
 
 FILM = "film.mp4"
@@ -183,7 +183,7 @@ class Run:
         neither.
 
         Raises:
-            LedgerError: the disk refuses.
+            StoreError: the disk refuses.
         """
         name, takes = plan_name(plan.sha256), self._takes_with(plan)
         try:
@@ -191,7 +191,7 @@ class Run:
                 self.store.remove(name)
                 self.store.create(name, plan_to_parquet(plan))
         except OSError as error:
-            raise LedgerError(f"{self.where(name)}: cannot be written ({error.strerror}).") from error
+            raise refused(self.store, name, error) from error
         is_kept = storyboard_sha256 in (None, self.storyboard_sha256)
         if self.plan_sha256 != plan.sha256 or not is_kept:
             self.commit(_plan_commit(plan.sha256, takes, storyboard_sha256))

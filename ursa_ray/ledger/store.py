@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from ursa_ray.errors import OptionError
+from ursa_ray.errors import OptionError, StoreError
 from ursa_ray.ledger.folder import FolderStore
 
 
@@ -69,6 +69,14 @@ class Store(Protocol):
     def holder(self) -> str | None:
         """Who holds the lease, None if nobody; looking keeps nobody out."""
         ...
+
+
+def refused(store: Store, name: str, error: Exception) -> StoreError:
+    """What to tell of a file, or of those in a folder, that cannot be written."""
+    why = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return StoreError(
+        f"{store.url}/{name}: cannot be written ({why}). What is committed is safe; mend that and render again."
+    )
 
 
 def open_store(url: str | Path) -> Store:

@@ -5,11 +5,11 @@ from pathlib import Path, PurePosixPath
 
 from ursa_ray.errors import OptionError
 from ursa_ray.executor import Executor
+from ursa_ray.failed import remove_failures
 from ursa_ray.files import ASIDE
 from ursa_ray.ledger import SAMPLES, Run, Store, open_store
 from ursa_ray.listener import Listener, Several
 from ursa_ray.render import begin, make_segments
-from ursa_ray.report import remove_report
 from ursa_ray.sampling.delivery import Arrived, Delivery
 from ursa_ray.sampling.planning import Planned
 
@@ -93,7 +93,7 @@ def make_samples(
         num_missing = begin(plan, run, listener)
         with Delivery(plan, run, store, paths, arrived) as delivery:
             make_segments(plan, run, executor, Several(listener, delivery), delivery.spared)
-        remove_report(run)
+        remove_failures(run)
     hashes = {shot.id: run.samples[plan.of(shot).sha256] for shot in plan.shots}
     return Made(
         files=tuple(f"{store.url}/{path}" for path in planned.paths),

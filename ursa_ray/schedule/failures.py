@@ -3,19 +3,22 @@
     a replica that was preempted or lost with its node   nothing, as long as the segment gets on at all
     a crash, no memory, wrong output                     an attempt; three and the segment is given up
     three segments that failed on one node               the node, if there is another
+    the disk or bucket of the run                        an attempt, but not the replica; three times in a row from one
+                                                         node: the node, and the render if there is no other
     what the user gave                                   the segment, at once
 
-After any failure but the last kind the executor lets go of the replica and starts a fresh one, so that no replica
+After any failure but the last two kinds the executor lets go of the replica and starts a fresh one, so that no replica
 fails a segment twice.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ursa_ray.errors import InputError, LostError
+from ursa_ray.errors import InputError, LostError, StoreError
 
 MAX_ATTEMPTS = 3
 MAX_SEGMENTS_ON_NODE = 3
+MAX_REFUSED = 3
 
 # Replicas that a segment loses in a row, without a step in between, before it is given up: 4 minutes of waiting.
 MAX_LOST = 10
@@ -97,12 +100,12 @@ def wait_s(num_lost: int) -> float:
 def node_to_block(failures: Iterable[Failure], node: str, num_nodes: int) -> BlockNode | None:
     """Decide about a node after the failures of a render; the last of `num_nodes` is never blocked.
 
-    What the user gave and what was lost says nothing about a node.
+    What the user gave and what was lost says nothing about a node; what its disk refuses is counted otherwise.
     """
     keys = {
         failure.key
         for failure in failures
-        if failure.place.node == node and not isinstance(failure.error, LostError | InputError)
+        if failure.place.node == node and not isinstance(failure.error, LostError | InputError | StoreError)
     }
     if len(keys) < MAX_SEGMENTS_ON_NODE or num_nodes < 2:
         return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ursa_ray.errors import OutputError
 from ursa_ray.schedule.demand import Demand
 from ursa_ray.schedule.failures import (
+    MAX_REFUSED,
     Action,
     BlockNode,
     Failure,
@@ -21,7 +22,7 @@ from ursa_ray.schedule.failures import (
     node_to_block,
 )
 from ursa_ray.schedule.jobs import Job
-from ursa_ray.schedule.stragglers import Pace
+from ursa_ray.schedule.stragglers import LOOK_EVERY_S, Pace
 from ursa_ray.writer import MAX_WRITING_S
 
 
@@ -56,6 +57,7 @@ class Schedule:
         self._late: set[Place] = set()
         self._first_step: dict[Place, int] = {}
         self._blocked: set[str] = set()
+        self._num_refused: Counter[str] = Counter()  # by node, since it last was not
         self.running: dict[Place, Attempt] = {}
         self.in_vain: list[Place] = []
         self.framing: dict[str, tuple[Place, float]] = {}
@@ -91,6 +93,12 @@ class Schedule:
     def wakes_at(self) -> float | None:
         """When the first of the jobs that wait for better times is ready."""
         return self._waiting[0][0] if self._waiting else None
+
+    def patience_s(self, num_idle: int, now: float) -> float:
+        """How long to wait for something to happen: to the next look for late ones, or to what an idle one can do."""
+        if self.wakes_at is None or not num_idle:
+            return LOOK_EVERY_S
+        return min(LOOK_EVERY_S, max(0.0, self.wakes_at - now))
 
     def next(self, now: float) -> str | None:
         """Take a job for an idle replica: the ready one with the longest remaining chain, ties as they were given.
@@ -173,6 +181,15 @@ class Schedule:
         if action is not None:
             self._blocked.add(node)
         return action
+
+    def refuse(self, node: str) -> bool:
+        """Whether frames could not be written from `node` for so long that it is in vain to try again; said once."""
+        self._num_refused[node] += 1
+        return self._num_refused[node] == MAX_REFUSED
+
+    def accept(self, node: str) -> None:
+        """Frames were written from there."""
+        del self._num_refused[node]
 
     def late(self, now: float) -> list[Place]:
         """Replicas whose job has come to take far longer than its peers; each is named once."""

@@ -64,7 +64,7 @@ class _Simulation:
         replicas, schedule = self._replicas, self._schedule
         while not schedule.is_over:
             self._dispatch()
-            event = replicas.next_event(self._patience_s())
+            event = replicas.next_event(schedule.patience_s(replicas.num_idle, replicas.now))
             if event is not None:
                 self._take(event)
             self._look_for_late_ones()
@@ -87,13 +87,6 @@ class _Simulation:
         replicas.scale(schedule.demand)
         while replicas.num_idle and (key := schedule.next(replicas.now)) is not None:
             schedule.start(key, replicas.submit(key), replicas.now)
-
-    def _patience_s(self) -> float:
-        """As the director's."""
-        wakes_at = self._schedule.wakes_at
-        if wakes_at is None or not self._replicas.num_idle:
-            return LOOK_EVERY_S
-        return min(LOOK_EVERY_S, max(0.0, wakes_at - self._replicas.now))
 
     def _take(self, event: Event) -> None:
         schedule, now = self._schedule, self._replicas.now

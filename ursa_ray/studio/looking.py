@@ -6,10 +6,10 @@ from contextlib import suppress
 from time import monotonic
 
 from ursa_ray.errors import LedgerError
+from ursa_ray.failed import read_failures
 from ursa_ray.ledger import FILM, Run
 from ursa_ray.ledger.format import FORMAT_NAME
 from ursa_ray.plan import Plan
-from ursa_ray.report import read_report
 from ursa_ray.studio.children import Children, pid_here
 from ursa_ray.studio.view import Facts
 from ursa_ray.underway import underway
@@ -71,7 +71,7 @@ class Look:
             return Facts(is_starting=is_running, can_cancel=is_running, complaint=complaint)
         plan, now = self._plan_of(run), underway(run)
         keys = {} if plan is None else {segment.name: segment.key for segment in plan.segments}
-        report = read_report(run)
+        report = read_failures(run)
         return Facts(
             plan=plan,
             committed=frozenset(run.segments),

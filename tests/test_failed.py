@@ -8,8 +8,8 @@ from tests.ledger.damage import flip
 from tests.storyboards import TWO_CHAINS
 from tests.test_render import Unlucky, plan_of, render_into
 from ursa_ray.errors import LedgerError, RenderError
+from ursa_ray.failed import read_failures
 from ursa_ray.ledger import Run
-from ursa_ray.report import read_report
 from ursa_ray.summary import run_summary, run_text
 
 
@@ -51,18 +51,30 @@ def test_a_render_that_succeeds_removes_the_report_and_makes_only_the_rest(faile
 def test_a_report_of_another_film_is_not_shown(failed, tmp_path):
     run = Run.open(failed[1])
     run.begin(plan_of(tmp_path))
-    assert read_report(run) is None
+    assert read_failures(run) is None
 
 
 def test_a_flipped_bit_is_found_or_is_in_the_layout(failed):
     path = failed[1] / "report.json"
     content, run = path.read_bytes(), Run.open(failed[1])
-    expected, problems = read_report(run), set()
+    expected, problems = read_failures(run), set()
     for bit in range(0, 8 * len(content), 37):
         path.write_bytes(flip(content, bit))
         try:
-            assert read_report(run) == expected
+            assert read_failures(run) == expected
         except LedgerError as error:
             problems.add((bit, str(error)))
     assert len(problems) > 100
     assert all("report.json: is damaged. Remove it, or render again" in problem for _, problem in problems)
+
+
+def test_where_the_report_cannot_be_written_what_failed_is_told_all_the_same(tmp_path):
+    Run.create(tmp_path / "run")
+    (tmp_path / "run" / "report.json").mkdir()
+    with pytest.raises(RenderError) as failing:
+        render_into(tmp_path / "run", plan_of(tmp_path, TWO_CHAINS), Unlucky, shot="left", error=RuntimeError("broken"))
+    said = str(failing.value)
+    assert "left failed; 3 of 6 segments are committed" in said
+    assert "left[0]: failed 3 times, the last time with: broken" in said
+    assert "run/report.json: cannot be written (Is a directory)" in said
+    assert said.endswith("Mend the cause and render again: it goes on from there.")
