@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
 from PIL import Image
 
 from tests.storyboards import TWO_SHOTS, write
 from ursa_ray import errors
 from ursa_ray.checkpoint.hub import TINY
 from ursa_ray.cli import EXIT_CODES, INTERRUPTED
+from ursa_ray.cli.app import app
 from ursa_ray.ledger import Run
 from ursa_ray.media import probe
 
@@ -377,3 +379,27 @@ def test_a_release_that_is_not_on_this_machine_names_the_command_that_fetches_it
 def test_the_command_can_be_run_as_a_module():
     done = subprocess.run([sys.executable, "-m", "ursa_ray", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0.1.0"
+
+
+COMMANDS = typer.main.get_command(app).commands
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_is_shown_as_it_is_written(run_command, command):
+    code, shown, _ = run_command(command, "-h")
+    said = " ".join(shown.split())
+    assert code == 0
+    assert " ".join(COMMANDS[command].help.split()) in said
+    assert [each.help for each in COMMANDS[command].params if " ".join((each.help or "").split()) not in said] == []
+    assert "<bool>" not in shown  # of flags, which take no value
+
+
+def test_the_help_of_the_studio_names_its_extra(run_command):
+    assert "ursa-ray[studio]" in run_command("studio", "--help")[1]
+
+
+def test_the_list_of_commands_cuts_nothing_that_is_said_of_them(run_command):
+    code, shown, _ = run_command("--help")
+    assert code == 0
+    assert [command for command in COMMANDS if command not in shown] == []
+    assert "..." not in shown.partition("Commands:")[2]

@@ -54,3 +54,9 @@ def test_waiting_for_frames_is_told_while_nothing_is_made(capsys, monkeypatch):
     line, object_ = capsys.readouterr().err.splitlines()
     assert line.endswith("waiting for frames of 2 committed segments to be written")
     assert (json.loads(object_)["event"], json.loads(object_)["num_framing"]) == ("wait", 2)
+
+
+def test_one_of_a_thing_is_not_told_as_several(capsys, tmp_path):
+    plan = plan_of(tmp_path, "version: 1\nmodel: tiny\nshots:\n  - {id: dawn, prompt: fog, frames: 1}\n")
+    Lines().begin(plan, 0)
+    assert capsys.readouterr().err.split(" ", 1)[1] == "1 segment, 1 frame\n"

@@ -97,7 +97,7 @@ def test_a_prompt_that_cannot_be_used_is_told_with_where_it_is_from(run_command,
     (prompts / "vrd6.txt").write_text("a\0b")
     code, _, said = run_command("evaluate", "dpg", "--prompts", prompts, "--out", "out", *FAST)
     assert code == 2
-    assert f"{prompts / 'vrd6.txt'}: shots[4]" in said
+    assert f"{prompts / 'vrd6.txt'}: prompt is" in said
 
 
 def test_the_work_is_never_in_the_folder_that_a_scorer_reads(run_command, monkeypatch, tmp_path):

@@ -417,3 +417,20 @@ def test_an_ffmpeg_without_the_encoder_is_named(export, rendered, tmp_path, monk
     assert code == 5
     assert f"{poor} lacks the encoder libx265, which codec hevc needs" in err
     assert not (tmp_path / "a.mp4").exists()
+
+
+def test_a_place_that_can_be_none_is_refused_before_a_frame_is_read(export, rendered, tmp_path):
+    (tmp_path / "notes").write_text("a bear")
+    code, _, err = export(rendered[0], "--out", tmp_path / "notes" / "a.mov")
+    assert code == 2
+    assert (
+        err == f"ursa-ray: {tmp_path}/notes: {tmp_path}/notes is no folder that can be written. Give another place.\n"
+    )
+
+
+def test_single_results_are_no_film_to_export(run_command, tmp_path):
+    run = tmp_path / "run"
+    assert run_command("image", "a red circle", "--steps", "2", "--device", "cpu", "--run", run)[0] == 0
+    code, _, err = run_command("export", run, "--out", tmp_path / "a.mp4")
+    assert (code, (tmp_path / "a.mp4").exists()) == (2, False)
+    assert f"{run}: is of single images or videos" in err

@@ -71,3 +71,23 @@ def test_what_a_killed_process_left_aside_of_a_path_is_swept_and_nothing_of_othe
     names = sorted(os.listdir(tmp_path))
     assert (len(names), names[1]) == (2, "frames")
     assert os.listdir(tmp_path / names[0]) == ["other"]
+
+
+def test_an_error_of_the_disk_names_the_file_that_was_asked_for(tmp_path):
+    with (
+        pytest.raises(OSError, match="No space left on device") as full,
+        published(tmp_path / "file"),
+        open("/dev/full", "wb", buffering=0) as disk,
+    ):
+        disk.write(b"whole")
+    assert full.value.filename == str(tmp_path / "file")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as taken, published(tmp_path / "folder") as aside:
+        aside.write_text("whole")
+    assert taken.value.filename == str(tmp_path / "folder")
+
+
+def test_an_error_of_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as missing, published(tmp_path / "file"):
+        (tmp_path / "nowhere").read_bytes()
+    assert missing.value.filename == str(tmp_path / "nowhere")

@@ -77,6 +77,14 @@ def test_an_interrupt_in_the_midst_of_an_import_ends_in_order(tmp_path, monkeypa
     assert (interrupted.returncode, interrupted.stderr) == (INTERRUPTED, "ursa-ray: interrupted\n")
 
 
+def test_an_interrupt_before_anything_is_there_to_hear_it_ends_without_a_word(tmp_path, monkeypatch):
+    (tmp_path / "typer.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    command = [sys.executable, "-m", "ursa_ray", "plan", "film.yaml"]
+    interrupted = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (interrupted.returncode, interrupted.stderr) == (-signal.SIGINT, "")
+
+
 def test_a_render_is_interrupted_while_its_model_loads(tmp_path):
     process = start_render(tmp_path)
     process.wait_until_said("dawn[0] begins")

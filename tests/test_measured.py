@@ -123,4 +123,4 @@ def test_a_place_for_measures_that_can_be_none_is_refused_before_a_frame_is_read
     (tmp_path / "notes").write_text("a bear")
     code, printed, err = run_command("measure", tmp_path / "nowhere.mp4", "--out", tmp_path / out)
     assert (code, printed) == (2, "")
-    assert f"{tmp_path / out}: {tmp_path / 'notes'} is no folder that can be written. Give another --out." in err
+    assert f"{tmp_path / out}: {tmp_path / 'notes'} is no folder that can be written. Give another place." in err

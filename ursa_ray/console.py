@@ -12,6 +12,7 @@ from ursa_ray.listener import Listener, Load, Waiting
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.schedule import BlockNode, Place
 from ursa_ray.summary import format_time
+from ursa_ray.wording import count_of
 
 # Plain lines about the steps of a segment come at most this often.
 LINE_EVERY_S = 10.0
@@ -50,11 +51,11 @@ class Words(Listener):
     def load(self, load: Load) -> None:
         if self._waiting.is_due(load):
             replica = f"a replica; {load.num_starting} asked for"
-            frames = f"frames of {load.num_framing} committed segments to be written"
+            frames = f"frames of {count_of(load.num_framing, 'committed segment')} to be written"
             self._say(f"waiting for {replica if load.num_starting else frames}")
 
     def join(self, plan: Plan) -> None:
-        self._say(f"joining {plan.num_frames} frames")
+        self._say(f"joining {count_of(plan.num_frames, 'frame')}")
 
     def _say(self, words: str) -> None:
         raise NotImplementedError
@@ -78,7 +79,7 @@ class Lines(Words):
         self._pace = Pace(plan, num_reused)
         self._said = monotonic()
         reused = f", {num_reused} already committed" if num_reused else ""
-        self._say(f"{plan.num_segments} segments, {plan.num_frames} frames{reused}")
+        self._say(f"{count_of(plan.num_segments, 'segment')}, {count_of(plan.num_frames, 'frame')}{reused}")
 
     def start(self, segment: Segment, place: Place) -> None:
         self._say(f"{segment.name} begins")

@@ -6,18 +6,20 @@ knows where and when each segment was made.
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from ursa_ray.errors import LedgerError, MediaError, OptionError
-from ursa_ray.ledger import SAMPLES, Commit, Run
+from ursa_ray.known import planned, planned_run, require_film, said_by
+from ursa_ray.ledger import Commit, Run
 from ursa_ray.media import probe
-from ursa_ray.plan import Plan, Segment
+from ursa_ray.plan import Segment
 from ursa_ray.provenance import Encoded, Provenance, misfit, read_provenance
 from ursa_ray.storyboard.durations import parse_instant
+from ursa_ray.wording import count_of, seconds_text
 
 
 @dataclass(frozen=True)
@@ -103,44 +105,6 @@ def opened(name: str) -> Iterator[tuple[Provenance, Run | None, bool, str | None
     yield said or planned(plan), run, said is not None, None
 
 
-def planned_run(url: str) -> tuple[Run, Plan]:
-    """A run and its plan.
-
-    Raises:
-        OptionError: it is no run, or has no plan.
-        LedgerError: it is damaged.
-    """
-    run = Run.open(url)
-    plan = run.plan()
-    if plan is None:
-        raise OptionError(f"{run.url}: nothing is planned here yet. Render a storyboard first.")
-    return run, plan
-
-
-def require_film(run: Run) -> None:
-    """Refuse a run that will never have a film."""
-    if run.is_sampling:
-        raise OptionError(
-            f"{run.url}: is of single images or videos, which lie in {SAMPLES}/ or where --out said; of all of them "
-            f"there is no film. What each is made of says: ursa-ray explain {run.url}"
-        )
-
-
-def said_by(film: Path, plan: Plan) -> Provenance | None:
-    """What the film of a plan says, if it says anything and that it is of this plan."""
-    try:
-        found = read_provenance(film)
-    except OptionError:
-        return None
-    return found if found.plan.sha256 == plan.sha256 else None
-
-
-def planned(plan: Plan) -> Provenance:
-    """What is known before a film is joined: segments begin as planned, or a few frames earlier."""
-    encoded = Encoded("none yet", plan.width, plan.height, plan.fps, plan.num_frames)
-    return Provenance(plan, tuple(segment.film[0] for segment in plan.segments), encoded, {})
-
-
 def _misfit(film: Path, provenance: Provenance) -> str | None:
     """All of the film is decoded, which takes 0.7 ms a frame of 512x320: headers are often wrong."""
     try:
@@ -173,7 +137,7 @@ def _frame(name: str, time: str, file: Encoded) -> int:
         raise OptionError(f"{name}@{time[:40]}: is no instant: {error}.") from None
     if not 0 <= index < file.num_frames:
         raise OptionError(
-            f"{name}@{time}: is not in the film, which has {file.num_frames} frames in "
+            f"{name}@{time}: is not in the film, which has {count_of(file.num_frames, 'frame')} in "
             f"{seconds_text(Fraction(file.num_frames) / file.fps)}. Give a time before its end, or #0 to "
             f"#{file.num_frames - 1}."
         )
@@ -184,16 +148,3 @@ def _number(digits: str) -> int:
     if re.fullmatch(r"-?[0-9]{1,18}", digits) is None:
         raise ValueError("expected a frame such as #150")
     return int(digits)
-
-
-def seconds_text(seconds: Fraction) -> str:
-    return f"{float(seconds):.3f}".rstrip("0").rstrip(".") + " s"
-
-
-def printable(lines: Iterable[str]) -> str:
-    """One text of lines, with escapes for all that a terminal could take for an order: films come from strangers."""
-    return "\n".join("".join(char if char.isprintable() else _escaped(char) for char in line) for line in lines)
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode()

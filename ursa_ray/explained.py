@@ -3,10 +3,11 @@
 from fractions import Fraction
 from typing import Any
 
-from ursa_ray.explain import Explained, Instant, printable, seconds_text
+from ursa_ray.explain import Explained, Instant
 from ursa_ray.plan import ClipCondition, Condition, ImageCondition, ParentCondition, Plan, PlannedShot, Segment
 from ursa_ray.plan.segments import DECIDE
 from ursa_ray.provenance import Provenance
+from ursa_ray.wording import count_of, printable, seconds_text
 
 # Of a segment, beside prompt and seed; by their names in `Segment`.
 SETTINGS = tuple(name for name in DECIDE if name not in ("prompt", "negative_prompt", "seed"))
@@ -64,9 +65,9 @@ def explained_text(explained: Explained) -> str:
     lasts = seconds_text(Fraction(file.num_frames) / file.fps)
     form = f"{file.width}x{file.height}, {file.fps} frames a second, {file.codec}"
     lines = [
-        f"{len(plan.shots)} single results, {file.width}x{file.height}"
+        f"{count_of(len(plan.shots), 'single result')}, {file.width}x{file.height}"
         if explained.is_sampling
-        else f"{plan.title or 'untitled'}: {file.num_frames} frames, {lasts}, {form}",
+        else f"{plan.title or 'untitled'}: {count_of(file.num_frames, 'frame')}, {lasts}, {form}",
         f"model: {plan.model}, weights {plan.weights_sha256}",
         f"plan: {plan.sha256}",
     ]
@@ -96,7 +97,7 @@ def _shot_lines(plan: Plan) -> list[str]:
 
 
 def _shot_words(shot: PlannedShot) -> str:
-    return f"{len(shot.segments)} segments, {shot.segments[0].prompt}"
+    return f"{count_of(len(shot.segments), 'segment')}, {shot.segments[0].prompt}"
 
 
 def _instant_summary(instant: Instant, provenance: Provenance) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Nothing is written into the run.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ursa_ray.errors import OptionError, RenderError
-from ursa_ray.files import sweep_beside
+from ursa_ray.files import require_folder, sweep_beside
+from ursa_ray.known import filmed_run
 from ursa_ray.ledger import Commit, Run
 from ursa_ray.media import (
     MAX_PICTURE_PX,
     Codec,
     VideoInfo,
+    Watch,
     cut_film,
     exactly,
     nearest_frames,
@@ -28,16 +30,15 @@ from ursa_ray.media import (
     read_mezzanine,
     require_encoder,
     resized,
+    unwatched,
     write_film,
 )
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.provenance import Encoded, Provenance, noting, versions
+from ursa_ray.wording import count_of
 
 if TYPE_CHECKING:
     from ursa_ray.work import Worker
-
-# Passes frames on, and tells somebody how many of how many there were.
-Watch = Callable[[Iterable[np.ndarray], int], Iterable[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Exported:
     differing_segments: int
 
 
-def export(options: ExportOptions, watch: Watch = lambda frames, num_frames: frames) -> Exported:
+def export(options: ExportOptions, watch: Watch = unwatched) -> Exported:
     """Write the film that the run's last plan asks for, and remove what a killed export to the same place left aside.
 
     Raises:
@@ -94,8 +95,8 @@ def export(options: ExportOptions, watch: Watch = lambda frames, num_frames: fra
             makes another number of frames of them.
         MediaError: frames are damaged, or ffmpeg made something other than was planned; an older export stays.
     """
-    run = Run.open(options.run)
-    plan = _finished_plan(run)
+    run, plan = filmed_run(options.run)
+    _require_finished(run, plan)
     film = _planned(plan, options)
     codec = _quality(options, plan)
     if (misfit := codec.misfit(film)) is not None:
@@ -121,17 +122,13 @@ def export(options: ExportOptions, watch: Watch = lambda frames, num_frames: fra
     )
 
 
-def _finished_plan(run: Run) -> Plan:
-    plan = run.plan()
-    if plan is None:
-        raise OptionError(f"{run.url}: nothing is planned here yet. Render a storyboard first.")
+def _require_finished(run: Run, plan: Plan) -> None:
     num_missing = sum(segment.key not in run.segments for segment in plan.segments)
     if num_missing:
         raise OptionError(
-            f"{run.url}: {num_missing} of {plan.num_segments} segments are not rendered yet. "
+            f"{run.url}: {num_missing} of {count_of(plan.num_segments, 'segment')} are not rendered yet. "
             f"Render on, then export: ursa-ray render STORYBOARD --run {run.url}"
         )
-    return plan
 
 
 def _planned(plan: Plan, options: ExportOptions) -> VideoInfo:
@@ -165,10 +162,11 @@ def _quality(options: ExportOptions, plan: Plan) -> Codec:
 
 
 def _require_free(options: ExportOptions, run: Run) -> None:
-    """Refuse to write into the run, and to replace anything that is not meant."""
+    """Refuse to write into the run, where nothing can be written, and to replace anything that is not meant."""
     out = options.out
     if out.resolve().is_relative_to(run.store.anywhere):
         raise OptionError(f"{out}: is inside the run {run.url}, which keeps to itself. Give an --out elsewhere.")
+    require_folder(out.parent)
     if not out.exists() and not out.is_symlink():
         return
     if not options.overwrite:

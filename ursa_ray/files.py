@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ursa_ray.errors import OptionError
+
 ASIDE = ".aside-"
 
 
@@ -18,20 +20,44 @@ def published(path: Path) -> Iterator[Path]:
     Aside is a folder `.aside-*` beside `path` that is named after it, with room for whatever else the block writes.
     A killed process leaves that folder behind, and never a part of a file at `path`. What the block writes may be a
     folder of files. It takes the place of another in two steps: killed between them, it leaves both aside and no
-    `path`.
+    `path`. An `OSError` names `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=_aside_of(path), dir=path.parent) as folder:
-        aside = Path(folder) / path.name
-        yield aside
-        if aside.is_dir():
-            for file in aside.iterdir():
-                sync(file)
-            if path.is_dir():
-                os.replace(path, _replaced(aside))
-        sync(aside)
-        os.replace(aside, path)
-        sync(path.parent)
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=_aside_of(path), dir=path.parent) as folder:
+            aside = Path(folder) / path.name
+            yield aside
+            if aside.is_dir():
+                for file in aside.iterdir():
+                    sync(file)
+                if path.is_dir():
+                    os.replace(path, _replaced(aside))
+            sync(aside)
+            os.replace(aside, path)
+            sync(path.parent)
+
+
+def require_folder(folder: Path) -> None:
+    """Refuse where no folder is or can be made, before there is work for nothing; nothing is written.
+
+    Raises:
+        OptionError: it says which one is in the way.
+    """
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise OptionError(f"{folder}: {there} is no folder that can be written. Give another place.")
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of what lies aside of `path`, or of what has no name, are of the file that is asked for."""
+    try:
+        yield
+    except OSError as error:
+        is_aside = isinstance(error.filename, str | Path) and _aside_of(path) in str(error.filename)
+        if error.errno is None or not (error.filename is None or is_aside):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _aside_of(path: Path) -> str:

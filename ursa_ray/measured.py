@@ -1,28 +1,24 @@
 """A film or a run measured: its frames, its segments, and a few figures; as text, a plot and Parquet."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import compress, pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ursa_ray.errors import MediaError, OptionError
-from ursa_ray.explain import planned, planned_run, printable, require_film, said_by
 from ursa_ray.files import published
+from ursa_ray.known import filmed_run, planned, said_by
 from ursa_ray.measures import Part, film_figures, measure_frames, measure_parts, plot_frames, with_drift
-from ursa_ray.media import VideoInfo, probe
+from ursa_ray.media import VideoInfo, Watch, probe, unwatched
 from ursa_ray.media.ffmpeg import FORMATS
 from ursa_ray.media.frames import decode_frames
 from ursa_ray.provenance import Provenance, misfit, read_provenance
-
-# Passes frames on, and tells somebody how many of how many there were.
-Watch = Callable[[Iterable[np.ndarray], int], Iterable[np.ndarray]]
+from ursa_ray.wording import printable
 
 COLUMNS = {
     "seam_jump": "seam jump",
@@ -55,7 +51,7 @@ class Measured:
         return plot_frames(self.frames, self.parts)
 
 
-def measure(name: str, watch: Watch = lambda frames, num_frames: frames) -> Measured:
+def measure(name: str, watch: Watch = unwatched) -> Measured:
     """Measure a film, any video that `media` reads, or the film of a finished run.
 
     Raises:
@@ -130,13 +126,6 @@ def measured_summary(measured: Measured) -> dict[str, Any]:
     return {"film": measured.name, "note": measured.note, **measured.figures, "segments": measured.segments.to_pylist()}
 
 
-def require_folder(folder: Path) -> None:
-    """Refuse where no folder is or can be made, before a film is measured for nothing; nothing is written."""
-    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise OptionError(f"{folder}: {there} is no folder that can be written. Give another --out.")
-
-
 def write_measures(measured: Measured, folder: Path) -> list[Path]:
     """Write frames.parquet, segments.parquet, measures.txt and measures.svg, each whole or not at all."""
     paths = [folder / name for name in ("frames.parquet", "segments.parquet", "measures.txt", "measures.svg")]
@@ -159,8 +148,7 @@ def _film(name: str) -> Iterator[tuple[Path, Provenance | None]]:
             raise OptionError(f"{name}: there is no such file or folder. Give a film, or a run.")
         yield path, _said(path)
         return
-    run, plan = planned_run(name)
-    require_film(run)
+    run, plan = filmed_run(name)
     with run.film_of(plan) as film:
         if film is None:
             raise OptionError(f"{name}: its film is not joined yet. Render on, then measure.")

@@ -5,6 +5,7 @@ from typing import Any
 
 from ursa_ray.forecast import CriticalPath, Forecast, Gpu, Prediction
 from ursa_ray.summary import format_time
+from ursa_ray.wording import count_of
 
 
 def prediction_summary(predicted: Prediction) -> dict[str, Any]:
@@ -28,7 +29,8 @@ def prediction_text(predicted: Prediction) -> str:
     if not path.shots:
         return "nothing is left to make"
     gpu = question.gpu
-    lines = [f"critical path: {_shots(path)}: {_segments(path)} one after the other, {_time(path.seconds)}"]
+    chain = f"{count_of(path.num_segments, 'segment')} one after the other"
+    lines = [f"critical path: {_shots(path)}: {chain}, {_time(path.seconds)}"]
     if predicted.on is not None:
         lines.append(f"on {_forecast(predicted.on, gpu)}")
     if question.deadline_s is not None:
@@ -67,7 +69,3 @@ def _time(seconds: float) -> str:
 
 def _shots(path: CriticalPath) -> str:
     return ", ".join(f"{shot} ({num})" for shot, num in path.shots)
-
-
-def _segments(path: CriticalPath) -> str:
-    return f"{path.num_segments} segment{'' if path.num_segments == 1 else 's'}"

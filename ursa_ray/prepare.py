@@ -57,8 +57,8 @@ def _assets(storyboard: Storyboard) -> dict[str, str]:
         try:
             hashes[shot.id] = asset_sha256(path, kind)
         except AssetError as error:
-            where = storyboard.where("shots", number, "image" if kind == "image" else "video")
-            problems.append(f'{where}: shots[{number}] ("{shot.id}"): {error}')
+            where = storyboard.where_in(number, "image" if kind == "image" else "video")
+            problems.append(f"{where}: {error}")
     if problems:
         raise StoryboardError("\n".join(problems))
     return hashes
@@ -72,5 +72,4 @@ def _check_clips(storyboard: Storyboard, plan: Plan) -> None:
             try:
                 read_clip_tail(condition.path, plan.width, plan.height, condition.fps, condition.num_frames)
             except AssetError as error:
-                where = storyboard.where("shots", number, "video")
-                raise StoryboardError(f'{where}: shots[{number}] ("{shot.id}"): {error}') from error
+                raise StoryboardError(f"{storyboard.where_in(number, 'video')}: {error}") from error

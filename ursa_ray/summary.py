@@ -7,6 +7,7 @@ from ursa_ray.ledger import FILM, Run
 from ursa_ray.plan import Difference, Plan
 from ursa_ray.plan.cost import H200_FLOPS_PER_S
 from ursa_ray.underway import Underway
+from ursa_ray.wording import count_of
 
 if TYPE_CHECKING:  # it would load torch
     from ursa_ray.export import Exported
@@ -47,7 +48,7 @@ def plan_text(plan: Plan) -> str:
         f"{plan.title or 'untitled'}: {plan.width}x{plan.height}, {plan.fps} frames a second, {plan.model}",
         *_table(rows),
         f"work: {plan.flops / 1e15:.3g} PFLOP, {_h200(plan.flops)}",
-        f"longest chain: {num_critical} segments, {_h200(critical_flops)}, however many replicas there are",
+        f"longest chain: {count_of(num_critical, 'segment')}, {_h200(critical_flops)}, however many replicas there are",
     ]
     return "\n".join(lines)
 
@@ -80,13 +81,13 @@ def difference_text(run: str, is_there: bool, found: Difference) -> str:
     rows += [(shot.id, str(shot.num_segments), str(shot.num_kept), str(len(shot.new))) for shot in found.shots]
     rows.append(("film", str(found.num_kept + found.num_new), str(found.num_kept), str(found.num_new)))
     reasons = ["why" if found.num_new else "", *("; ".join(shot.reasons) for shot in found.shots), ""]
-    has = f"has {found.num_kept} of these {found.num_kept + found.num_new} segments"
+    has = f"has {found.num_kept} of these {count_of(found.num_kept + found.num_new, 'segment')}"
     lines = [f"{run} {has if is_there else 'is not there yet: all is new'}"]
     lines += [f"{line}  {reason}".rstrip() for line, reason in zip(_table(rows), reasons, strict=True)]
     if found.num_unused:
-        lines.append(f"unused: {_count(found.num_unused, 'segment')} of other versions stay in the run")
+        lines.append(f"unused: {count_of(found.num_unused, 'segment')} of other versions stay in the run")
     cost = f"{found.flops / 1e15:.3g} PFLOP, {_h200(found.flops)}"
-    lines.append(f"new work: {_count(found.num_new, 'segment')}, {cost}" if found.num_new else "nothing is new")
+    lines.append(f"new work: {count_of(found.num_new, 'segment')}, {cost}" if found.num_new else "nothing is new")
     return "\n".join(lines)
 
 
@@ -133,7 +134,7 @@ def export_summary(exported: "Exported") -> dict[str, Any]:
 def export_text(exported: "Exported") -> str:
     film = exported.film
     return (
-        f"{exported.path}: {exported.codec}, {film.width}x{film.height}, {film.num_frames} frames, "
+        f"{exported.path}: {exported.codec}, {film.width}x{film.height}, {count_of(film.num_frames, 'frame')}, "
         f"{float(film.num_frames / film.fps):.1f} s, {exported.size_bytes / 1e6:.1f} MB"
     )
 
@@ -218,10 +219,6 @@ def format_time(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def _h200(flops: float) -> str:

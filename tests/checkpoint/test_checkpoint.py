@@ -211,3 +211,10 @@ def test_a_model_can_have_its_own_guidance(folder):
     write_defaults(folder, guidance=-1)
     with pytest.raises(CheckpointError, match=r"guidance is -1, expected a number of 0 or more"):
         open_checkpoint(str(folder))
+
+
+def test_a_folder_that_is_no_model_is_said_to_be_none(tmp_path):
+    with pytest.raises(
+        CheckpointError, match=r"is no model: it has no model_index\.json\. Expected tiny, the folder of"
+    ):
+        open_checkpoint(str(tmp_path))

@@ -15,6 +15,7 @@ import pytest
 from tests.html_report.parsing import Page
 from tests.storyboards import TWO_CHAINS, write
 from tests.test_render import Unlucky, plan_of, render_into
+from ursa_ray import __version__
 from ursa_ray.errors import RenderError
 from ursa_ray.exchange import WorkerOptions
 from ursa_ray.html_report import page as page_module
@@ -123,7 +124,7 @@ def test_its_hashes_are_those_of_the_ledger(report, rendered):
     run = Run.open(rendered)
     for sha256 in (run.plan_sha256, run.plan().weights_sha256, run.last_film.media_sha256, run.storyboard_sha256):
         assert sha256 in page.texts["hashes"]
-    assert "torch.float32, 1 threads, onednn attention, torch draws" in page.texts["hashes"]
+    assert "torch.float32, 1 thread, onednn attention, torch draws" in page.texts["hashes"]
 
 
 def test_the_torch_of_the_film_is_told_where_versions_are_said_to_decide(report, rendered):
@@ -140,8 +141,8 @@ def test_its_commands_make_the_very_film_again(report, run_command, tmp_path, mo
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     Path("storyboard.yaml").write_text(page.texts["storyboard"])
-    install, render = page.texts["commands"].splitlines()
-    assert install.startswith('pip install "ursa-ray==')
+    version, render = page.texts["commands"].splitlines()
+    assert version == f"# with ursa-ray {__version__}"
     assert "--run again --device cpu --dtype float32 --threads 1" in render
     assert render.endswith(" --take dawn:0=2 --take dawn:1=3")
     assert run_command(*render.split()[1:])[0] == 0
@@ -233,3 +234,10 @@ def test_a_film_of_a_run_that_older_versions_made_is_reported_too(report, golden
     assert said["is_finished"] and said["has_film"]
     assert [row[0] for row in page.rows[1:]] == ["dawn[0]", "dusk[0]"]
     assert "Nothing is made yet, or by a version that did not note" in page.texts["all"]
+
+
+def test_a_place_that_can_be_none_is_refused_before_a_frame_is_measured(rendered, run_command, tmp_path):
+    (tmp_path / "notes").write_text("a bear")
+    code, _, err = run_command("report", rendered, "--out", tmp_path / "notes" / "a.html")
+    assert code == 2
+    assert f"{tmp_path}/notes is no folder that can be written. Give another place." in err

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.ledger.faulty_s3 import FakeBucket, FakeClient, Fault, Way, etag, no_faults
-from ursa_ray.errors import LeaseError, LedgerError
+from ursa_ray.errors import LeaseError, LedgerError, OptionError
 from ursa_ray.ledger.bucket import Bucket
 from ursa_ray.ledger.lease import Lease
 from ursa_ray.ledger.s3 import S3Store
@@ -172,7 +172,10 @@ def test_a_store_that_ignores_conditions_is_refused(place, client):
 def test_a_store_that_does_not_answer_is_named(place):
     faults = itertools.repeat(Fault.LOST_REQUEST)
     with (
-        pytest.raises(LedgerError, match=r"^s3://bucket/run/LEASE: cannot be written \(no answer after 6 tries\)"),
+        pytest.raises(
+            OptionError,
+            match=r"^s3://bucket/run/LEASE: cannot be written \(no answer after 6 tries\)\. .*another --run",
+        ),
         store(place, 1000.0, faults).lease("me"),
     ):
         pass

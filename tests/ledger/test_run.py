@@ -193,3 +193,19 @@ def test_what_a_crash_leaves_beside_the_log_is_ignored(rendered, commit):
     assert state(again) == before
     again.commit(commit("three"))
     assert Run.open(rendered.store.folder).segments.keys() == {"one", "two", "three"}
+
+
+def test_a_run_in_which_nobody_may_work_says_what_to_do(tmp_path):
+    run = Run.create(tmp_path / "run")
+    (tmp_path / "run" / "LEASE").mkdir()
+    with (
+        pytest.raises(OptionError, match=r"run/LEASE: cannot be written \(Is a directory\)\. .*another --run"),
+        run.locked(),
+    ):
+        pass
+
+
+def test_a_run_that_cannot_be_read_says_what_to_do(tmp_path):
+    (tmp_path / "FORMAT.json").mkdir()
+    with pytest.raises(OptionError, match=r"cannot be read \(Is a directory\)\. Make it readable, or give another run"):
+        Run.open(tmp_path)

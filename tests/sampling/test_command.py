@@ -58,7 +58,7 @@ def test_four_images_of_a_prompt_are_four_files_whose_paths_are_printed(run_comm
     assert code == 0
     assert len(files) == len({file_sha256(Path(file)) for file in files}) == 4
     for seed, file in enumerate(files):
-        assert re.search(f"/samples/a-red-circle-over-a-green-meadow-[0-9a-f]{{10}}-{seed}.png$", file)
+        assert re.search(f"/samples/a-red-circle-over-a-green-meadow-[0-9a-f]{{10}}-{seed}-[0-9a-f]{{10}}.png$", file)
         with Image.open(file, formats=["PNG"]) as image:
             image.load()
             assert (image.size, image.mode) == ((64, 48), "RGB")
@@ -229,8 +229,8 @@ def test_an_image_model_makes_images_of_its_own_size(run_command, goldens):
 BAD = {
     "no prompt": (["image"], "there is no prompt"),
     "prompts twice": (["image", "x", "--prompts", "prompts.txt"], "prompts are given, and a file of them"),
-    "an empty prompt": (["image", ""], 'prompt 1: shots[0] ("eb4abcda3f-0"): prompt is "", expected a text'),
-    "a blank prompt, the second": (["image", "x", "  "], 'prompt 2: shots[1] ("eed7f56fcb-0"): prompt is "  "'),
+    "an empty prompt": (["image", ""], 'prompt 1: prompt is "", expected a text'),
+    "a blank prompt, the second": (["image", "x", "  "], 'prompt 2: prompt is "  "'),
     "an escape": (["image", "\x1b[31mred"], "expected text without control characters"),
     "10,001 characters": (["image", "x" * 10_001], "at most 10,000 characters"),
     "bytes that are no text": (["image", "\udcff\udcfe"], 'prompt is "\\udcff\\udcfe", expected a text'),
@@ -246,7 +246,7 @@ BAD = {
     "no size": (["image", "x", "--size", "large"], "--size is 'large'"),
     "a size of its own model": (
         ["image", "x", "--model", "MODEL", "--size", "8x8"],
-        "--size: video.width is 8, expected",
+        "--size: width is 8, expected",
     ),
     "an image model without a size": (["image", "x", "--model", "MODEL"], "--size: width and height are missing"),
     "a video of an image model": (["video", "x", "--model", "MODEL"], "makes images only"),
@@ -257,20 +257,23 @@ BAD = {
     "no model": (["image", "x", "--model", "./nowhere"], "--model: model './nowhere': there is no folder nowhere"),
     "a duration without a unit": (
         ["video", "x", "--duration", "4"],
-        '--duration: shots[0] ("x-eda9a0a004-0"): duration',
+        '--duration: duration is "4", expected a positive duration such as 4s',
     ),
     "two lengths": (["video", "x", "--duration", "4s", "--extend", "1"], "Give one of them"),
-    "an endless video": (["video", "x", "--extend", "9999999999"], "--extend: shots[0]"),
+    "an endless video": (["video", "x", "--extend", "9999999999"], "--extend: frames is"),
     "two starts": (["video", "x", "--image", "still.png", "--video", "still.png"], "a shot starts from one of them"),
-    "no picture": (["video", "x", "--image", "none.png"], "none.png: cannot be opened"),
+    "no picture": (
+        ["video", "x", "--image", "none.png"],
+        "--image: none.png: cannot be opened (No such file or directory). Expected an image",
+    ),
     "a picture that is none": (["video", "x", "--image", "prompts.txt"], "is not a PNG, JPEG or WEBP image"),
     "a clip that is none": (["video", "x", "--video", "still.png"], "still.png: is no whole MP4"),
     "no file of prompts": (["image", "--prompts", "none.txt"], "none.txt: cannot be read"),
     "a folder of prompts": (["image", "--prompts", "."], ".: is not a regular file"),
     "an empty file of prompts": (["image", "--prompts", "empty.txt"], "empty.txt: holds no prompt"),
     "prompts that are no text": (["image", "--prompts", "latin.txt"], "latin.txt:2: is not UTF-8 text"),
-    "a null character": (["image", "--prompts", "null.txt"], "null.txt:2: shots[1]"),
-    "a long prompt in a file": (["image", "--prompts", "long.txt"], "long.txt:3: shots[1]"),
+    "a null character": (["image", "--prompts", "null.txt"], "null.txt:2: prompt is"),
+    "a long prompt in a file": (["image", "--prompts", "long.txt"], "long.txt:3: prompt has"),
     "too many": (["image", "--prompts", "long.txt", "-n", "1000", "--seed", str(2**63 - 1)], "--seed is"),
     "a folder that cannot be": (["image", "x", "--out", "prompts.txt"], "prompts.txt: cannot be written"),
     "results among the work": (["image", "x", "--out", "work/mine", "--run", "work"], "one is in the other"),
@@ -312,3 +315,30 @@ def test_any_prompt_gives_a_harmless_name_below_the_run(run_command, tmp_path, g
     assert (tmp_path / file).resolve().is_relative_to(tmp_path / "renders")
     assert len(Path(file).name) <= 64 + len(".png")
     assert set(Path(file).name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
+
+
+def test_a_result_that_cannot_be_written_is_named_with_what_to_do(run_command):
+    file = Path(run_command("image", MEADOW, *FAST)[1].strip())
+    file.unlink()
+    file.mkdir()
+    code, _, err = run_command("image", MEADOW, *FAST)
+    assert code == 1
+    assert f"{file}: Is a directory. Mend that, or give another place, then give the same command again." in err
+
+
+def test_status_names_a_sample_as_its_file_begins(run_command):
+    done = result(run_command("image", MEADOW, *FAST, "--json")[1])
+    (shot,) = result(run_command("status", done["run"], "--json")[1])["shots"]
+    assert Path(done["samples"][0]["file"]).name.startswith(f"{shot['id']}-")
+
+
+def test_what_is_wrong_with_many_results_alike_is_said_once(run_command):
+    _, _, err = run_command("video", MEADOW, "--duration", "4", "-n", "3", *FAST)
+    assert len(err.splitlines()) == 1
+
+
+def test_a_cluster_that_the_environment_chose_is_said_to_be_of_it(run_command, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "head")
+    code, _, err = run_command("image", MEADOW, *FAST)
+    assert code == 2
+    assert "RAY_ADDRESS is set: this is made on the Ray cluster at head" in err

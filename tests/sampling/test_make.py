@@ -110,7 +110,7 @@ def test_a_run_of_single_results_says_what_each_is_made_of(make, run_command, tm
     assert code == 0
     first, *_, circle, square, said = out.splitlines()
     assert first == "2 single results, 64x48"
-    assert circle.startswith("a-red-circle") and "1 segments, motion=" in circle
+    assert circle.startswith("a-red-circle") and "1 segment, motion=" in circle
     assert square.startswith("a-purple-square") and square.endswith(SQUARE.prompt)
     assert "joined" not in out and "@TIME" not in out
     assert [segment["film_frames"] for segment in json.loads(said)["segments"]] == [[0, 17], [0, 17]]

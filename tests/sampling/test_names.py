@@ -34,7 +34,7 @@ def test_a_name_tells_prompts_seeds_and_conditions_apart_and_nothing_else():
     assert shot_name(Sample("a bear", path="x.png", where="a.txt:9"), None) == shot_name(Sample("a bear"), None)
 
 
-def test_a_file_is_of_its_prompt_seed_condition_and_settings():
+def test_a_file_is_of_its_prompt_seed_condition_and_settings_and_begins_as_its_shot_does():
     names = [
         file_name(Sample("a bear"), None, IMAGES),
         file_name(Sample("a bear"), None, Settings("image", steps=9)),
@@ -42,7 +42,7 @@ def test_a_file_is_of_its_prompt_seed_condition_and_settings():
         file_name(Sample("a bear"), "ff", IMAGES),
     ]
     assert len(set(names)) == 4
-    assert re.fullmatch("a-bear-[0-9a-f]{10}-0", names[0])
+    assert re.fullmatch(f"{shot_name(Sample('a bear'), None)}-[0-9a-f]{{10}}", names[0])
 
 
 def test_a_run_is_of_its_prompts_and_settings():

@@ -343,6 +343,11 @@ BAD = {
     "a tab as indent": (film("video:\n\twidth: 512 # <-"), "indent with spaces"),
     "a list that stays open": ("version: 1\nshots: [a\nmodel: b # <-\n", "not YAML: "),
     "an indent that changes": ("version: 1\nvideo:\n    width: 512\n  height: 320 # <-\n", "indented"),
+    "a key that is indented too far": (
+        "version: 1\nmodel: tiny\nshots:\n  - id: dawn\n     prompt: fog # <-\n    frames: 9\n",
+        "this key is not indented like those it belongs to",
+    ),
+    "a key below a value": ("version: 1\nmodel: tiny\n  title: dawn # <-\n", "this key is not indented like those"),
     "two documents": ("version: 1\n--- # <-\nversion: 1", "a second document starts here"),
     "an escape out of range": (film(r'title: "\UFFFFFFFF" # <-'), "not YAML: an escape out of range"),
     "half a surrogate": (film(r'title: "\ud800" # <-'), r'title is "\ud800", expected'),

@@ -102,6 +102,11 @@ def open_checkpoint(name: str, base: Path | None = None, fetch: bool = False) ->
 
 
 def _read_folder(name: str, folder: Path) -> Checkpoint:
+    if not (folder / "model_index.json").exists():
+        raise CheckpointError(
+            f"{folder}: is no model: it has no model_index.json. "
+            "Expected tiny, the folder of an URSA checkpoint, or an id such as BAAI/URSA-1.7B-FSQ320."
+        )
     class_name = read_json(folder / "model_index.json").get("_class_name")
     if class_name != "URSAPipeline":
         raise CheckpointError(

@@ -112,7 +112,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error}).") from error
+        raise CheckpointError(
+            f"{path}: cannot be read ({error.strerror or error}). Fetch the checkpoint again."
+        ) from error
     except ValueError as error:
         raise CheckpointError(f"{path}: is not JSON ({error}). Fetch the checkpoint again.") from error
     if not isinstance(raw, dict):

@@ -1,5 +1,6 @@
 """The application that commands register with, and how it ends."""
 
+import errno
 import sys
 from typing import Annotated, NoReturn
 
@@ -24,12 +25,24 @@ GO_ON = {
     "evaluate": "; what is committed is safe, give the same command to go on",
 }
 
+REMEDIES = {
+    errno.ENOSPC: "Make room there, then give the same command again.",
+    errno.EDQUOT: "Make room there, then give the same command again.",
+    errno.EACCES: "Change who may use it, or give another place.",
+    errno.EPERM: "Change who may use it, or give another place.",
+    errno.EROFS: "Give another place: this one can only be read.",
+    errno.EMFILE: "Allow more open files (ulimit -n), then give the same command again.",
+}
+OTHERWISE = "Mend that, or give another place, then give the same command again."
+
 app = typer.Typer(
     help="Turn a storyboard into a long film with the text-to-video model URSA.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain: rich takes `ursa-ray[s3]` for an order of its own, and shows flags as <bool>
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -65,7 +78,14 @@ def _leave(leaving: BaseException) -> NoReturn:
         case UrsaRayError():
             complain(str(leaving))
             sys.exit(leaving.exit_code)
-        case OSError():  # a full disk, a folder that must not be written
-            complain(str(leaving))
+        case OSError():
+            complain(_refusal(leaving))
             sys.exit(UrsaRayError.exit_code)
     raise leaving
+
+
+def _refusal(error: OSError) -> str:
+    """Which file the machine refuses, why, and what to do."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}. {REMEDIES.get(error.errno or 0, OTHERWISE)}"

@@ -11,6 +11,7 @@ from ursa_ray.cli.app import app
 from ursa_ray.cli.options import require_lasting, require_limits, require_preview_steps
 from ursa_ray.cli.output import note, say, say_json, warn
 from ursa_ray.errors import StopError
+from ursa_ray.wording import count_of
 
 if TYPE_CHECKING:
     from ursa_ray.cluster.jobs import Cluster
@@ -31,15 +32,17 @@ def submit(
         str,
         typer.Option(
             envvar="RAY_API_SERVER_ADDRESS",
+            metavar="URL",
             help="Dashboard of the cluster, such as http://HEAD:8265.",
             show_default=False,
         ),
     ],
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Print the job's id and leave it alone.")] = False,
 ) -> None:
-    """Render on a Ray cluster as a job: send the storyboard with its pictures and clips, and follow the job's log.
+    """Render on a Ray cluster as a job, and follow its log.
 
-    It exits as the job does. Ctrl-C leaves the job alone; submitted again, a stopped one goes on.
+    The storyboard is sent with its pictures and clips. It exits as the job does. Ctrl-C leaves the
+    job alone; submitted again, a stopped one goes on.
     """
     from ursa_ray.plan import choose_takes, take_again
     from ursa_ray.prepare import prepare
@@ -60,7 +63,7 @@ def submit(
     job = cluster.submit(submission)
     warn(prepared.warnings)
     plan = prepared.plan
-    note(f"job {job}: {plan.num_segments} segments, {plan.num_frames} frames, to {run}")
+    note(f"job {job}: {count_of(plan.num_segments, 'segment')}, {count_of(plan.num_frames, 'frame')}, to {run}")
     if not no_wait:
         _follow(cluster, job)
     elif asked.params["as_json"]:

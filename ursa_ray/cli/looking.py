@@ -22,7 +22,10 @@ def explain(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Say which segment, prompt, seed and settings are behind an instant of a film, from the film alone."""
+    """Say what a film, or an instant of it, is made of.
+
+    Segment, prompt, seed and settings, from the film alone, or from its run.
+    """
     from ursa_ray.explain import explain as look_up
     from ursa_ray.explained import explained_summary, explained_text
 
@@ -43,9 +46,13 @@ def measure(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure seam jump, flicker, motion and drift of a film; it takes no model."""
+    """Measure seam jump, flicker, motion and drift of a film.
+
+    It takes no model.
+    """
+    from ursa_ray.files import require_folder
     from ursa_ray.measured import measure as look_at
-    from ursa_ray.measured import measured_summary, measured_text, require_folder, write_measures
+    from ursa_ray.measured import measured_summary, measured_text, write_measures
     from ursa_ray.progress import counted
 
     if out is not None:
@@ -71,7 +78,10 @@ def report(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write one HTML file about a run: film, contact sheet, timeline, segments, and how to make it again."""
+    """Write one HTML file about the run of a film.
+
+    With the film, contact sheet, timeline, measures of every segment, and how to make it again.
+    """
     from ursa_ray.html_report import ReportOptions, write_report
     from ursa_ray.progress import counted
 

@@ -69,23 +69,27 @@ MostReplicas = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="At most so many models side by side; never more than there is work for.",
+        help="At most so many models side by side, and no more than there is work for.",
         show_default="one on each GPU, or one",
     ),
 ]
 LeastReplicas = Annotated[
-    int, typer.Option(min=0, help="Of a cluster's: keep so many also while there is nothing to do for them.")
+    int, typer.Option(min=0, help="On a cluster: keep so many, also while they have nothing to do.")
 ]
 Accelerators = Annotated[
     list[str] | None,
     typer.Option(
-        help="Of a cluster's GPUs only this kind, as Ray labels it, such as H100. May be given several times.",
+        metavar="KIND",
+        help="On a cluster: use only GPUs of this kind, as Ray labels it, such as H100. May be given several times.",
         show_default=False,
     ),
 ]
+ADDRESS = "RAY_ADDRESS"
 Address = Annotated[
     str | None,
-    typer.Option(envvar="RAY_ADDRESS", help="Ray cluster to render on.", show_default="this machine"),
+    typer.Option(
+        envvar=ADDRESS, metavar="HOST:PORT", help="Head of the Ray cluster to render on.", show_default="this machine"
+    ),
 ]
 DeviceChoice = Annotated[
     Device | None, typer.Option(help="What a replica runs on.", show_default="cuda where there is a GPU")
@@ -102,8 +106,8 @@ DevicesPerReplica = Annotated[
 ParallelChoice = Annotated[
     Parallel | None,
     typer.Option(
-        help="How they share a step: the branches of guidance (2 devices), or the sequence. The other way can give "
-        "another film.",
+        help="How such devices share a step: the branches of guidance (2 devices), or the sequence. The other way "
+        "can give another film.",
         show_default="guidance with 2, else sequence",
     ),
 ]
@@ -146,7 +150,7 @@ InsecureCluster = Annotated[
 LogFormatChoice = Annotated[
     LogFormat | None,
     typer.Option(
-        help="How standard error tells of the render: lines, or json with one object a line.",
+        help="How to tell on standard error how far it is: lines, or json with one object a line.",
         show_default="bars on a terminal, else lines",
     ),
 ]

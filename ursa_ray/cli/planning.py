@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 def plan(
     storyboard: StoryboardPath,
     run: Annotated[
-        str | None, typer.Option(help="Show also what this run has of it, what is new, and why.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="RUN", help="Show also what this run has of it, what is new, and why.", show_default=False
+        ),
     ] = None,
     retake: Retake = None,
     take: Take = None,
@@ -28,15 +31,25 @@ def plan(
         typer.Option(min=1, max=10_000, help="Predict how long it takes on so many GPUs.", show_default=False),
     ] = None,
     deadline: Annotated[
-        str | None, typer.Option(help="Say how many GPUs it takes: 30m, 2h 30min.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Say how many GPUs it takes to be done in 30m, or 2h 30min.", show_default=False
+        ),
     ] = None,
-    gpu: Annotated[str | None, typer.Option(help="Kind of GPU: h200, h100, a100, l40s.", show_default="h200")] = None,
+    gpu: Annotated[
+        str | None, typer.Option(metavar="KIND", help="Kind of GPU: h200, h100, a100, l40s.", show_default="h200")
+    ] = None,
     price: Annotated[
-        float | None, typer.Option(min=0, help="Of an hour of one GPU, in any currency.", show_default=False)
+        float | None,
+        typer.Option(min=0, metavar="NUMBER", help="Price of an hour of one GPU, in any currency.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the shots, segments, frames and work of a film without making it, and how long that would take."""
+    """Show what a film would be, and what it takes; nothing is made.
+
+    Shots, segments, frames and work; with --run what of it is made already, with --gpus or --deadline how long it
+    takes.
+    """
     from ursa_ray.forecast import predict
     from ursa_ray.ledger import Run
     from ursa_ray.outlook import prediction_summary, prediction_text

@@ -18,6 +18,7 @@ from ursa_ray.cli.output import say, say_json, warn
 from ursa_ray.cli.planning import with_takes_of
 from ursa_ray.cli.replicas import Replicas, log_for, metrics_of, require_lasting_in_a_job, takes_replicas
 from ursa_ray.errors import LedgerError, OptionError
+from ursa_ray.wording import count_of
 
 if TYPE_CHECKING:
     from ursa_ray.ledger import Run
@@ -32,7 +33,11 @@ def render(
     storyboard: StoryboardPath,
     run: Annotated[
         str | None,
-        typer.Option(help="Folder or s3://bucket/prefix of the render.", show_default="renders/<storyboard's name>"),
+        typer.Option(
+            metavar="RUN",
+            help="Folder or s3://bucket/prefix of the render.",
+            show_default="renders/<storyboard's name>",
+        ),
     ] = None,
     retake: Retake = None,
     take: Take = None,
@@ -41,7 +46,10 @@ def render(
     log_format: LogFormatChoice = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the film, or go on making it: what is committed in the run is never generated again."""
+    """Make the film, or go on making it.
+
+    What is committed in the run is never generated again.
+    """
     from ursa_ray.ledger import Run
     from ursa_ray.listener import Several
     from ursa_ray.model import check_weights
@@ -64,7 +72,7 @@ def render(
     with log as told:
         told_all = Several(told, *metrics_of(executor, url))
         rendered = make(planned, opened, executor, told_all, prepared.storyboard.text)
-    say(f"{rendered.film}: {rendered.num_frames} frames, {planned.seconds:.1f} s")
+    say(f"{rendered.film}: {count_of(rendered.num_frames, 'frame')}, {planned.seconds:.1f} s")
     if as_json:
         say_json(render_summary(rendered))
 

@@ -9,6 +9,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from ursa_ray.cli.options import (
+    ADDRESS,
     Accelerators,
     Address,
     AttentionChoice,
@@ -27,7 +28,7 @@ from ursa_ray.cli.options import (
     require_limits,
     require_preview_steps,
 )
-from ursa_ray.cli.output import write_notes_with
+from ursa_ray.cli.output import note, write_notes_with
 from ursa_ray.errors import OptionError
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class Replicas:
         from ursa_ray.schedule import Limits
         from ursa_ray.work import require_devices
 
+        if self.address is not None and self.address == os.environ.get(ADDRESS):
+            note(f"{ADDRESS} is set: this is made on the Ray cluster at {self.address}")
         worker = self._worker(plan, run)
         if self.address is None:
             require_devices(worker)

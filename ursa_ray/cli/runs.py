@@ -21,7 +21,10 @@ class Retime(StrEnum):
 
 @app.command()
 def status(run: RunUrl, as_json: AsJson = False) -> None:
-    """Show how far a render is, from its run alone: also while it works, and from another machine."""
+    """Show how far a render is, also while it works.
+
+    It reads the run alone, so it may be asked from any machine.
+    """
     from ursa_ray.ledger import Run
     from ursa_ray.summary import run_summary, run_text, underway_text
     from ursa_ray.underway import underway
@@ -36,10 +39,13 @@ def status(run: RunUrl, as_json: AsJson = False) -> None:
 @app.command()
 def export(
     run: RunUrl,
-    out: Annotated[Path, typer.Option(metavar="FILE|FOLDER", help="Where to; .mp4, .mov, .mkv, .gif, .webp say how.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE|FOLDER", help="Where to; .mp4, .mov, .mkv, .gif and .webp say which codec.")
+    ],
     codec: Annotated[
         str | None,
         typer.Option(
+            metavar="CODEC",
             help="h264, hevc, prores, ffv1 (without loss), png (a folder of frames), gif or webp.",
             show_default="by the suffix of --out; png without one",
         ),
@@ -49,21 +55,29 @@ def export(
         typer.Option(
             min=0,
             max=51,
-            help="Quality of h264 and hevc, 0 is best; h264 is then without loss, which few players show.",
+            help="Quality of h264 and hevc, 0 is best; at 0, h264 is without loss, which few players show.",
             show_default="the storyboard's; 20 for hevc",
         ),
     ] = None,
-    size: Annotated[str | None, typer.Option(metavar="WxH", help="Pixels.", show_default="the film's")] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Width and height in pixels.", show_default="the film's")
+    ] = None,
     fps: Annotated[
-        str | None, typer.Option(help="Frames a second; another rate needs --retime.", show_default="the film's")
+        str | None,
+        typer.Option(metavar="NUMBER", help="Frames a second; another rate needs --retime.", show_default="the film's"),
     ] = None,
     retime: Annotated[
         Retime | None,
-        typer.Option(help="nearest keeps the duration, frames come again or fall away; speed keeps the frames."),
+        typer.Option(
+            help="How to get to another rate: nearest keeps the duration, frames come again or fall away; speed keeps "
+            "the frames, which play faster or slower."
+        ),
     ] = None,
     device: Annotated[
         Device | None,
-        typer.Option(help="What codes are decoded on where frames are gone.", show_default="cuda where there is a GPU"),
+        typer.Option(
+            help="What to decode on where frames are gone and codes are left.", show_default="cuda where there is a GPU"
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     no_provenance: Annotated[
@@ -71,7 +85,10 @@ def export(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the film of a finished render again, from its frames: in another codec, size or frame rate."""
+    """Write a finished film again, as another kind of file.
+
+    In another codec, size or frame rate, from the frames that the run has kept.
+    """
     from ursa_ray.export import ExportOptions
     from ursa_ray.export import export as make
     from ursa_ray.media import choose_codec
@@ -109,7 +126,10 @@ def fsck(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read everything in a run and say what is damaged and what to do; exit with 4 if a render would not mend it."""
+    """Find what is damaged in a run, and say what to do.
+
+    Everything in it is read. The exit code is 4 if something is damaged that a render would not mend.
+    """
     from ursa_ray.fsck import examine
     from ursa_ray.ledger import open_store
     from ursa_ray.ledger.damage import invalidate as pass_over

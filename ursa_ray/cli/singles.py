@@ -22,7 +22,7 @@ from ursa_ray.errors import OptionError
 if TYPE_CHECKING:
     from ursa_ray.sampling import Sample, Settings
 
-Prompts = Annotated[list[str] | None, typer.Argument(metavar="PROMPT...", help="What to make.", show_default=False)]
+Prompts = Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help="What to make.", show_default=False)]
 PromptsFile = Annotated[
     Path | None,
     typer.Option(
@@ -32,13 +32,23 @@ PromptsFile = Annotated[
         show_default=False,
     ),
 ]
-Model = Annotated[str, typer.Option(help="tiny, a folder, or a hub id such as BAAI/URSA-1.7B-IBQ1024.")]
-Size = Annotated[str | None, typer.Option(metavar="WxH", help="Pixels.", show_default="the model's")]
+Model = Annotated[
+    str,
+    typer.Option(
+        metavar="MODEL",
+        help="tiny, a folder, or a hub id such as BAAI/URSA-1.7B-IBQ1024 for images, BAAI/URSA-1.7B-FSQ320 for videos.",
+    ),
+]
+Size = Annotated[
+    str | None, typer.Option(metavar="WxH", help="Width and height in pixels.", show_default="the model's")
+]
 Number = Annotated[
     int,
-    typer.Option("-n", "--number", min=1, max=1000, help="Results of each prompt, with seeds that follow one another."),
+    typer.Option(
+        "-n", "--number", min=1, max=1000, help="How many of each prompt, with seeds that follow one another."
+    ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of the first result of each prompt.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the first result of each prompt.")]
 Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="Denoising steps.", show_default="the model's")]
 Guidance = Annotated[
     float | None,
@@ -46,7 +56,7 @@ Guidance = Annotated[
         min=0, max=100, help="How strongly to follow the prompt; up to 1 it is off.", show_default="the model's"
     ),
 ]
-NegativePrompt = Annotated[str | None, typer.Option(help="What not to make.", show_default=False)]
+NegativePrompt = Annotated[str | None, typer.Option(metavar="TEXT", help="What not to make.", show_default=False)]
 Out = Annotated[
     str | None,
     typer.Option(
@@ -56,6 +66,7 @@ Out = Annotated[
 RunChoice = Annotated[
     str | None,
     typer.Option(
+        metavar="RUN",
         help="Folder or s3://bucket/prefix where the work is kept, to go on with after an interruption.",
         show_default="renders/<words and hash of prompts and settings>",
     ),
@@ -95,7 +106,10 @@ def image(
     log_format: LogFormatChoice = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make images of prompts as PNG files, whose paths are printed. The same command goes on where it was stopped."""
+    """Make images of prompts as PNG files, whose paths are printed.
+
+    The same command goes on where it was stopped.
+    """
     from ursa_ray.sampling import Settings
 
     _make(
@@ -129,7 +143,8 @@ def video(
         ),
     ] = None,
     duration: Annotated[
-        str | None, typer.Option(help="Such as 4s or 1min 30s.", show_default="a segment, as the model makes it")
+        str | None,
+        typer.Option(metavar="TIME", help="Such as 4s or 1min 30s.", show_default="a segment, as the model makes it"),
     ] = None,
     extend: Annotated[
         int | None,
@@ -153,9 +168,9 @@ def video(
     log_format: LogFormatChoice = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make videos of prompts, from a picture or after a clip, as MP4 files, whose paths are printed.
+    """Make videos of prompts as MP4 files, whose paths are printed.
 
-    The same command goes on where it was stopped.
+    They start from nothing, from a picture, or after a clip. The same command goes on where it was stopped.
     """
     from ursa_ray.sampling import Settings
 

@@ -16,13 +16,16 @@ from ursa_ray.errors import OptionError
 @takes_replicas
 def studio(
     host: Annotated[
-        str, typer.Option(help="Address to serve on; one that other machines reach needs a --password-file.")
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Address to serve on; one that other machines reach needs a --password-file."
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
-    runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("renders"),
-    storyboards: Annotated[Path, typer.Option(help="Folder of the storyboards that a film may begin as.")] = Path(
-        "storyboards"
-    ),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 7860,
+    runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the runs.")] = Path("renders"),
+    storyboards: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of the storyboards that a film may begin as.")
+    ] = Path("storyboards"),
     open_: Annotated[
         str | None,
         typer.Option(
@@ -31,16 +34,18 @@ def studio(
     ] = None,
     password_file: Annotated[
         Path | None,
-        typer.Option(help="File whose first line is the password that the page asks for.", show_default=False),
+        typer.Option(
+            metavar="FILE", help="File whose first line is the password that the page asks for.", show_default=False
+        ),
     ] = None,
     max_upload_mb: Annotated[int, typer.Option(min=1, help="No larger file is taken.")] = 200,
     browse: Annotated[bool, typer.Option("--browse", help="Open a browser window.")] = False,
     *,
     replicas: Replicas,
 ) -> None:
-    """Plan, render, watch and retake films in the browser; needs the extra called studio.
+    """Plan, render, watch and retake films in the browser.
 
-    Options about replicas are those of all renders that it begins.
+    It needs the extra ursa-ray[studio]. Options about replicas are those of all renders that it begins.
     """
     from ursa_ray.studio import StudioOptions, serve
 

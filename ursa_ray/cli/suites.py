@@ -45,7 +45,7 @@ TAKEN: dict[SuiteName, set[str]] = {
 @app.command()
 @takes_replicas
 def evaluate(
-    suite: Annotated[SuiteName, typer.Argument(help="The benchmark.", show_default=False)],
+    suite: Annotated[SuiteName, typer.Argument(metavar="SUITE", help="The benchmark.", show_default=False)],
     prompts: Annotated[
         Path,
         typer.Option(
@@ -76,7 +76,11 @@ def evaluate(
     ] = None,
     dimension: Annotated[
         list[str] | None,
-        typer.Option(help="Only prompts of this dimension of VBench. May be given several times.", show_default=False),
+        typer.Option(
+            metavar="NAME",
+            help="Only prompts of this dimension of VBench. May be given several times.",
+            show_default=False,
+        ),
     ] = None,
     number: Annotated[
         int | None,
@@ -84,9 +88,12 @@ def evaluate(
             "-n", "--number", min=1, max=100, help="Samples of each prompt.", show_default="the benchmark's, 4 or 5"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first sample; those after it have the next ones.")] = SEED,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the first sample of each prompt; others have the next ones.")
+    ] = SEED,
     model: Annotated[
-        str | None, typer.Option(help="tiny, a folder, or a hub id.", show_default="URSA-1.7B, IBQ1024 or FSQ320")
+        str | None,
+        typer.Option(metavar="MODEL", help="tiny, a folder, or a hub id.", show_default="URSA-1.7B, IBQ1024 or FSQ320"),
     ] = None,
     size: Size = None,
     steps: Annotated[
@@ -99,6 +106,7 @@ def evaluate(
     run: Annotated[
         str | None,
         typer.Option(
+            metavar="RUN",
             help="Folder or s3://bucket/prefix where the work is kept, to go on with after an interruption.",
             show_default="OUT with -run at its end",
         ),
@@ -108,9 +116,10 @@ def evaluate(
     log_format: LogFormatChoice = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sample a benchmark's prompts into the folders and names that its scorer reads, with the published settings.
+    """Sample the prompts of a benchmark for its scorer.
 
-    The same command goes on where it was stopped.
+    Results are in the folders and have the names that it reads, with the published settings. The same command
+    goes on where it was stopped.
     """
     from ursa_ray.sampling import Settings, open_suite, sample_suite, samples_of, suite_summary
 

@@ -9,15 +9,16 @@ from typing import Any
 from ursa_ray import __version__
 from ursa_ray.checkpoint.hub import TINY_NAME
 from ursa_ray.errors import LedgerError
-from ursa_ray.explain import planned
 from ursa_ray.explained import SETTINGS, condition_text
 from ursa_ray.failed import now
 from ursa_ray.html_report.timeline import Timeline, lay_out, spans_of
+from ursa_ray.known import planned
 from ursa_ray.ledger import Commit, Run
 from ursa_ray.measured import Measured
 from ursa_ray.plan import Plan, Segment
 from ursa_ray.provenance import Provenance
 from ursa_ray.summary import run_summary
+from ursa_ray.wording import count_of
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def contents_of(run: Run, plan: Plan, exact: Provenance | None, measured: Measur
 def _state(summary: dict[str, Any]) -> str:
     if summary["film"] is not None:
         return "finished"
-    done = f"{summary['num_committed']} of {summary['num_segments']} segments are committed"
+    done = f"{summary['num_committed']} of {count_of(summary['num_segments'], 'segment')} are committed"
     failed = f", {len(summary['failed'])} failed" if summary["failed"] else ""
     return f"not finished: {done}{failed}; the film is not joined yet"
 
@@ -91,9 +92,9 @@ def _state(summary: dict[str, Any]) -> str:
 def _facts(run: Run, plan: Plan, summary: dict[str, Any]) -> dict[str, str]:
     devices = sorted({commit.device for commit in _made(run, plan) if commit.device})
     return {
-        "length": f"{plan.seconds:.1f} s, {plan.num_frames} frames at {plan.fps} a second",
+        "length": f"{plan.seconds:.1f} s, {count_of(plan.num_frames, 'frame')} at {plan.fps} a second",
         "size": f"{plan.width} x {plan.height}",
-        "shots": f"{len(plan.shots)}, of {plan.num_segments} segments",
+        "shots": f"{len(plan.shots)}, of {count_of(plan.num_segments, 'segment')}",
         "model": plan.model,
         "made on": ", ".join(devices) or "nothing yet",
         "time of replicas": f"{summary['seconds_spent']:.1f} s",
@@ -119,7 +120,8 @@ def _hashes(run: Run, plan: Plan, exact: Provenance | None) -> dict[str, str]:
 
 
 def _numbers(commit: Commit) -> str:
-    return ", ".join(filter(None, [commit.dtype, f"{commit.num_threads} threads", commit.backends]))
+    threads = None if commit.num_threads is None else count_of(commit.num_threads, "thread")
+    return ", ".join(filter(None, [commit.dtype, threads, commit.backends]))
 
 
 def _made(run: Run, plan: Plan) -> list[Commit]:
@@ -131,7 +133,7 @@ def _commands(run: Run, plan: Plan) -> list[str]:
     version = next((commit.version for commit in made if commit.version), __version__)
     takes = "".join(f" --take {_part(each.name)}={each.take + 1}" for each in plan.segments if each.take)
     return [
-        f'pip install "ursa-ray=={version}"',
+        f"# with ursa-ray {version}",
         *_fetch(plan.model),
         f"ursa-ray render storyboard.yaml --run again{_device_options(made)}{takes}",
     ]

@@ -11,13 +11,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from ursa_ray.errors import OptionError
-from ursa_ray.explain import planned, planned_run, require_film, said_by
-from ursa_ray.files import published
+from ursa_ray.files import published, require_folder
 from ursa_ray.html_report.contents import contents_of, require_hash
 from ursa_ray.html_report.timeline import LEFT_PX, ROW_PX, WIDTH_PX
+from ursa_ray.known import filmed_run, planned, said_by
 from ursa_ray.ledger import CONTACT_SHEET, FILM, Run
-from ursa_ray.measured import COLUMNS, Watch, measure_film
+from ursa_ray.measured import COLUMNS, measure_film
 from ursa_ray.measures import plot_frames
+from ursa_ray.media import Watch, unwatched
 
 # A larger film stays beside the report: browsers take long over more, and mail does not.
 MAX_FILM_BYTES = 25_000_000
@@ -57,20 +58,21 @@ class Embedded:
     is_inside: bool
 
 
-def write_report(options: ReportOptions, watch: Watch = lambda frames, num_frames: frames) -> Written:
+def write_report(options: ReportOptions, watch: Watch = unwatched) -> Written:
     """Write the report of a run as it is now; nothing in the run is changed.
 
     Raises:
-        OptionError: it is no run of a film, nothing is planned in it, or the report would be written into it.
+        OptionError: it is no run of a film, nothing is planned in it, or the report cannot be written or would be
+            written into it.
         LedgerError: what it holds is damaged.
     """
-    run, plan = planned_run(options.run)
-    require_film(run)
+    run, plan = filmed_run(options.run)
     out = options.out or _beside(run)
     if out.resolve().is_relative_to(run.store.anywhere):
         raise OptionError(f"{out}: is inside the run {run.url}, which keeps to itself. Give an --out elsewhere.")
     if out.is_dir():
         raise OptionError(f"{out}: is a folder. Give the name of a file.")
+    require_folder(out.parent)
     with run.film_of(plan) as film:
         exact = None if film is None else said_by(film, plan)
         measured = None

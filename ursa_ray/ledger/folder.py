@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from ursa_ray.errors import LeaseError, LedgerError
+from ursa_ray.errors import LeaseError, OptionError
 from ursa_ray.files import ASIDE, make_folder, sweep, sync, write_durably
 
 LEASE = "LEASE"
@@ -83,7 +83,7 @@ class FolderStore:
         try:
             file = path.open("a+")
         except OSError as error:
-            raise LedgerError(f"{path}: cannot be written ({error.strerror}).") from error
+            raise unwritable(str(path), error) from error
         with file:
             try:
                 _lock(file)
@@ -114,6 +114,11 @@ class FolderStore:
         except OSError:
             pass
         return None
+
+
+def unwritable(where: str, error: OSError) -> OptionError:
+    """Why no render can work on a run."""
+    return OptionError(f"{where}: cannot be written ({error.strerror}). Change that, or give another --run.")
 
 
 def _lock(file: TextIO) -> None:

@@ -36,7 +36,9 @@ def require_format(store: Store) -> None:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise OptionError(f"{store.url}: is not a run ({FORMAT_NAME} is missing).") from error
     except OSError as error:
-        raise OptionError(f"{file}: cannot be read ({error.strerror}).") from error
+        raise OptionError(
+            f"{file}: cannot be read ({error.strerror}). Make it readable, or give another run."
+        ) from error
     except ValueError as error:
         raise LedgerError(f"{file}: is damaged. It should hold {json.dumps(FORMAT)}.") from error
     requires = found.get("requires", []) if isinstance(found, dict) else None

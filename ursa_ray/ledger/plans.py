@@ -63,8 +63,10 @@ def read_plan(store: Store, sha256: str) -> Plan:
     where = f"{store.url}/{plan_name(sha256)}"
     try:
         plan = plan_from_parquet(store.read(plan_name(sha256)), where)
-    except OSError as error:
+    except FileNotFoundError as error:
         raise LedgerError(f"{where}: is missing. {FIX}") from error
+    except OSError as error:
+        raise LedgerError(f"{where}: cannot be read ({error.strerror}). {FIX}") from error
     if plan.sha256 != sha256:
         raise LedgerError(f"{where}: is damaged (it holds another plan, {plan.sha256}). {FIX}")
     return plan

@@ -24,6 +24,7 @@ from typing import Self
 from ursa_ray.errors import LeaseError, LedgerError, OptionError
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger.commit import Commit
+from ursa_ray.ledger.folder import unwritable
 from ursa_ray.ledger.format import FORMAT_NAME, require_format, write_format
 from ursa_ray.ledger.log import Log
 from ursa_ray.ledger.plans import plan_name, plan_to_parquet, read_plan
@@ -76,7 +77,7 @@ class Run:
         except FileExistsError:
             pass  # another render has just made it
         except OSError as error:
-            raise OptionError(f"{url}: cannot be written ({error.strerror}). Give another --run.") from error
+            raise unwritable(str(url), error) from error
         return cls.open(url)
 
     @classmethod
@@ -108,6 +109,7 @@ class Run:
         Raises:
             LeaseError: another render is working on this run, or has changed its takes since they were read: what is
                 planned with them would undo that.
+            OptionError: it cannot be written.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
         holder = f"process {os.getpid()} on {gethostname()} since {now}"

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError
 from ursa_ray.errors import LeaseError, LedgerError, OptionError
 from ursa_ray.files import ASIDE
 from ursa_ray.ledger.bucket import PAUSES_S, Bucket, connect, os_errors
+from ursa_ray.ledger.folder import unwritable
 from ursa_ray.ledger.lease import LIFE_S, Lease, seen_holder
 
 SCHEME = "s3://"
@@ -111,7 +112,7 @@ class S3Store:
                 self._lease = stack.enter_context(lease.held(holder))
                 ignores = self._bucket.ignores_conditions(self._key(LEASE), lease.content)
             except OSError as error:
-                raise LedgerError(f"{self._where(LEASE)}: cannot be written ({error.strerror}).") from error
+                raise unwritable(self._where(LEASE), error) from error
             if ignores:
                 raise LedgerError(
                     f"{self.url}: this store ignores the conditions of puts (If-None-Match, If-Match), so that two "

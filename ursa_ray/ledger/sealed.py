@@ -46,7 +46,9 @@ def unseal(content: bytes, where: str, fix: str) -> tuple[list[dict[str, Any]], 
         LedgerError: they are not; says `where` and the `fix`.
     """
     try:
-        file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
+        # A buffer of Arrow's own, and none of its threads: one that still held a Python file when the process ended
+        # could abort it (apache/arrow issue 34314).
+        file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         metadata = file.schema_arrow.metadata or {}
         batches = file.iter_batches(ROWS_AT_ONCE, use_threads=False)
         rows, about = [row for batch in batches for row in batch.to_pylist()], metadata[b"about"]

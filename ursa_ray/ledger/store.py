@@ -63,6 +63,7 @@ class Store(Protocol):
 
         Raises:
             LeaseError: another holds the lease; says who.
+            OptionError: it cannot be written.
         """
         ...
 

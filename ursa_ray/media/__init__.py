@@ -12,7 +12,7 @@ from ursa_ray.media.codecs import CODECS, H264, Codec, choose_codec
 from ursa_ray.media.cuts import Read, cut_film, num_before_cut
 from ursa_ray.media.ffmpeg import MAX_PICTURE_PX, encoders, ffmpeg_sha256, ffmpeg_version, require_encoder
 from ursa_ray.media.film import FilmReport, write_film
-from ursa_ray.media.frames import exactly, frames_sha256, resized
+from ursa_ray.media.frames import Watch, exactly, frames_sha256, resized, unwatched
 from ursa_ray.media.mezzanine import read_mezzanine, write_mezzanine
 from ursa_ray.media.probe import VideoInfo, probe
 from ursa_ray.media.retime import nearest_frame, nearest_frames, num_retimed
@@ -27,6 +27,7 @@ __all__ = [
     "FilmReport",
     "Read",
     "VideoInfo",
+    "Watch",
     "asset_sha256",
     "choose_codec",
     "cut_film",
@@ -48,6 +49,7 @@ __all__ = [
     "read_tags",
     "require_encoder",
     "resized",
+    "unwatched",
     "write_contact_sheet",
     "write_film",
     "write_grid",

@@ -86,7 +86,8 @@ def require_file(path: Path, max_bytes: int) -> None:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        raise AssetError(f"{path}: cannot be opened: {error}. Expected a file.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise AssetError(f"{path}: cannot be opened ({reason}). Expected an image or a clip.") from error
     if not stat.S_ISREG(status.st_mode):
         raise AssetError(f"{path}: is not a regular file; expected an image or a clip.")
     if status.st_size > max_bytes:

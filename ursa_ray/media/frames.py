@@ -2,7 +2,7 @@
 
 import hashlib
 import subprocess
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -11,6 +11,14 @@ from PIL import Image
 
 from ursa_ray.errors import MediaError
 from ursa_ray.media.ffmpeg import ALL_FRAMES, reading, running
+
+# Passes frames on, and tells somebody how many of how many there were.
+Watch = Callable[[Iterable[np.ndarray], int], Iterable[np.ndarray]]
+
+
+def unwatched(frames: Iterable[np.ndarray], num_frames: int) -> Iterable[np.ndarray]:
+    """A `Watch` that tells nobody."""
+    return frames
 
 
 class FramesDigest:

@@ -41,16 +41,15 @@ def _shots(storyboard: Storyboard, plan: Plan) -> Iterator[str]:
     for segment in plan.segments:
         depth[segment.key] = 1 + (depth[segment.parent] if segment.parent is not None else 0)
     for number, (shot, planned) in enumerate(zip(storyboard.shots, plan.shots, strict=True)):
-        name = f'shots[{number}] ("{shot.id}")'
         if shot.duration is not None and shot.duration * plan.fps != planned.num_frames:
-            where = storyboard.where("shots", number, "duration")
-            yield f"{where}: {name}: its duration is not a whole number of frames; it gets {planned.num_frames}."
+            where = storyboard.where_in(number, "duration")
+            yield f"{where}: its duration is not a whole number of frames; it gets {planned.num_frames}."
         yield from _unheard(storyboard, number, planned)
         chain, first = depth[planned.segments[-1].key], planned.segments[0].condition
         before = depth[first.key] if isinstance(first, ParentCondition) else 0
         if chain > MAX_CHAIN >= before:
-            where = storyboard.where("shots", number)
-            yield f"{where}: {name} ends a chain of {chain} segments; pictures drift in chains longer than {MAX_CHAIN}."
+            where = storyboard.where_in(number)
+            yield f"{where} ends a chain of {chain} segments; pictures drift in chains longer than {MAX_CHAIN}."
 
 
 def _unheard(storyboard: Storyboard, number: int, planned: PlannedShot) -> Iterator[str]:
@@ -62,10 +61,10 @@ def _unheard(storyboard: Storyboard, number: int, planned: PlannedShot) -> Itera
     places = {(): shot.prompt} | {("beats", i, "prompt"): beat.prompt for i, beat in enumerate(shot.beats)}
     for place, prompt in places.items():
         if prompt not in followed:
-            where = storyboard.where("shots", number, *(place or ("prompt",)))
+            where = storyboard.where_in(number, *(place or ("prompt",)))
             name = f"beats[{place[1]}]" if place else "its prompt"
             longest = max(segment.shown[1] - segment.shown[0] for segment in planned.segments)
             yield (
-                f'{where}: shots[{number}] ("{shot.id}"): {name} is never followed: a prompt changes between segments, '
+                f"{where}: {name} is never followed: a prompt changes between segments, "
                 f"which are up to {longest} frames long here. Keep beats further apart."
             )

@@ -219,8 +219,7 @@ class _Planner:
         return next((value for value in choices if value is not None), None)
 
     def _error(self, number: int, key: str, problem: str, *path: str | int) -> StoryboardError:
-        where = self.storyboard.where("shots", number, key, *path)
-        return StoryboardError(f'{where}: shots[{number}] ("{self.storyboard.shots[number].id}"): {problem}')
+        return StoryboardError(f"{self.storyboard.where_in(number, key, *path)}: {problem}")
 
 
 def _at(prompts: list[tuple[int, str]], window: Window) -> str:

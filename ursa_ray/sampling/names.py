@@ -23,8 +23,8 @@ def shot_name(sample: Sample, condition_sha256: str | None) -> str:
 
 
 def file_name(sample: Sample, condition_sha256: str | None, settings: Settings) -> str:
-    """As `shot_name`, but other settings give another: no result takes another's place. Without a suffix."""
-    return f"{_named(sample.prompt, [sample.prompt, condition_sha256, asdict(settings)])}-{sample.seed}"
+    """`shot_name` and a hash of the settings, so that no result takes another's place; without a suffix."""
+    return f"{shot_name(sample, condition_sha256)}-{_hash(asdict(settings))}"
 
 
 def run_name(prompts: Sequence[str], settings: Settings, file: str | None = None) -> str:
@@ -41,5 +41,8 @@ def _named(text: str, content: object) -> str:
     """A few words of a text, as far as they are plain, and the hash of what it stands for."""
     plain = unicodedata.normalize("NFKD", text[:1000]).encode("ascii", "ignore").decode().lower()
     slug = re.sub("[^a-z0-9]+", "-", plain).strip("-")[:MAX_SLUG_CHARS].rstrip("-")
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:NUM_HASH_CHARS]
-    return f"{slug}-{digest}" if slug else digest
+    return f"{slug}-{_hash(content)}" if slug else _hash(content)
+
+
+def _hash(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:NUM_HASH_CHARS]

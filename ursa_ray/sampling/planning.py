@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os.path import relpath
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from ursa_ray.checkpoint import Checkpoint, TextTokenizer, open_checkpoint
 from ursa_ray.checkpoint.released import RELEASED
-from ursa_ray.errors import CheckpointError, OptionError, StoryboardError
+from ursa_ray.errors import AssetError, CheckpointError, OptionError, StoryboardError
 from ursa_ray.media import asset_sha256
 from ursa_ray.plan import Plan
 from ursa_ray.prepare import prepare_with
@@ -18,7 +18,7 @@ from ursa_ray.sampling.names import file_name, shot_name
 from ursa_ray.sampling.samples import MAX_SAMPLES, Sample, Settings
 from ursa_ray.storyboard import Storyboard
 from ursa_ray.storyboard.messages import explain, in_lines
-from ursa_ray.storyboard.source import KeyPath, Place, Source
+from ursa_ray.storyboard.source import KeyPath, Place, Source, dotted
 
 # What parts of the storyboard are called by those who never see one; of its shots, and of all else.
 SHOT_OPTIONS = {
@@ -72,6 +72,13 @@ class Asked(Source):
             return option
         return self.prompts[self.line(path) - 1]
 
+    def where_in(self, path: KeyPath, shot: str) -> str:
+        return self.where(path)
+
+    def name(self, path: KeyPath) -> str:
+        """Without what nobody wrote around it: `prompt`, `height`."""
+        return dotted(path[-1:])
+
 
 def plan_samples(
     samples: Sequence[Sample], settings: Settings, fetch: bool = False, cuts_prompts: bool = False
@@ -102,7 +109,10 @@ def plan_samples(
     storyboard = _storyboard(first, settings, checkpoint)
     assets = {shot: hashes[sample.condition] for shot, sample in first.items() if sample.condition is not None}
     prepared = prepare_with(storyboard, checkpoint, assets, cuts_prompts)
-    num_cut, warnings = _num_cut(prepared.plan, checkpoint) if cuts_prompts else 0, list(prepared.warnings)
+    num_cut, warnings = (
+        _num_cut(prepared.plan, checkpoint) if cuts_prompts else 0,
+        list(dict.fromkeys(prepared.warnings)),
+    )
     if num_cut:
         limit = checkpoint.defaults.max_prompt_length
         warnings.append(f"{num_cut} prompts have more than {limit} tokens; the model reads their beginning.")
@@ -120,7 +130,14 @@ def _hashes(samples: Sequence[Sample]) -> dict[Path | None, str]:
     """Of each image and clip, once: many samples may start from one."""
     images = {sample.image for sample in samples}
     paths = {sample.condition for sample in samples} - {None}
-    return {path: asset_sha256(path, "image" if path in images else "clip") for path in paths if path is not None}
+    return {path: _sha256(path, "image" if path in images else "clip") for path in paths if path is not None}
+
+
+def _sha256(path: Path, kind: Literal["image", "clip"]) -> str:
+    try:
+        return asset_sha256(path, kind)
+    except AssetError as error:
+        raise AssetError(f"{SHOT_OPTIONS['image' if kind == 'image' else 'video']}: {error}") from error
 
 
 def _check_paths(paths: Sequence[str], shots: Sequence[str], suffix: str) -> None:

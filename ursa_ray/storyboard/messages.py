@@ -43,9 +43,9 @@ def in_lines(problems: list[Problem], source: Source) -> str:
     for problem in problems:
         first.setdefault(problem.path, problem)
     ordered = sorted(first.values(), key=lambda problem: source.line(problem.path))
-    lines = [f"{source.where(path)}: {text}" for path, text in ordered[:MAX_PROBLEMS]]
-    if len(ordered) > MAX_PROBLEMS:
-        lines.append(f"{source.file}: and {len(ordered) - MAX_PROBLEMS:,} more problems")
+    lines = list(dict.fromkeys(f"{source.where(path)}: {text}" for path, text in ordered))
+    if len(lines) > MAX_PROBLEMS:
+        lines[MAX_PROBLEMS:] = [f"{source.file}: and {len(lines) - MAX_PROBLEMS:,} more problems"]
     return "\n".join(lines)
 
 

@@ -192,6 +192,10 @@ class Storyboard(Part):
         """`where("shots", 3, "prompt")` is "film.yaml:12"; of what is left out, the nearest around it."""
         return self._source.where(path)
 
+    def where_in(self, number: int, *path: str | int) -> str:
+        """`where_in(3, "prompt")` is `film.yaml:12: shots[3] ("dusk")`, for what is said of a shot."""
+        return self._source.where_in(("shots", number, *path), self.shots[number].id)
+
     def asset_path(self, shot: Shot) -> Path | None:
         """The image that `shot` starts from, or the clip that it extends."""
         name = shot.image if shot.image is not None else shot.video

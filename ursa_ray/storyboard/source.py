@@ -74,21 +74,25 @@ class Source:
     def where(self, path: KeyPath) -> str:
         return f"{self.file}:{self.line(path)}"
 
+    def where_in(self, path: KeyPath, shot: str) -> str:
+        """Where `path` is, and in which shot: `film.yaml:12: shots[3] ("dusk")`"""
+        return f"{self.where(path)}: {dotted(path[:2])} ({quoted(shot)})"
+
     def name(self, path: KeyPath) -> str:
         """`shots[3] ("dusk"): beats[1].at`"""
         if not path:
             return "the storyboard"
         if path[0] != "shots" or len(path) == 1:
-            return _dotted(path)
+            return dotted(path)
         shot, below = path[:2], path[2:]
         id_ = self.places.get((*shot, "id"), Place(1)).value
-        name = f"{_dotted(shot)} ({quoted(id_)})" if isinstance(id_, str) else _dotted(shot)
-        return f"{name}: {_dotted(below)}" if below else name
+        name = f"{dotted(shot)} ({quoted(id_)})" if isinstance(id_, str) else dotted(shot)
+        return f"{name}: {dotted(below)}" if below else name
 
     def that_is(self, path: KeyPath) -> str:
         """`shots[3] ("dusk"): steps is "many"`"""
         return f"{self.name(path)} is {self.places[path].in_words()}"
 
 
-def _dotted(path: KeyPath) -> str:
+def dotted(path: KeyPath) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")

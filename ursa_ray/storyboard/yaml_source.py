@@ -5,6 +5,7 @@ few lines can expand to gigabytes), tags, merge keys, keys that are not text, a 
 is the pure-Python one, since the C loader segfaults on deep nesting.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Never
@@ -19,11 +20,17 @@ MAX_NODES = 50_000  # read in about a second; 256 KB of shots hold fewer
 MAX_NUMBER_CHARS = 64  # longer ones cost int() quadratic time, and cannot be printed
 SCALAR_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null")}
 STR_TAG = "tag:yaml.org,2002:str"
+KEY = re.compile(r"\s*(- +)?[a-z_]+\s*")
 MERGE_TAG = "tag:yaml.org,2002:merge"
+
+STRAY_COLON = "mapping values are not allowed here"
+NOT_IN_LINE = (
+    "this key is not indented like those it belongs to; if it is no key but text that goes on, quote all of that text"
+)
 
 # PyYAML's words for the mistakes that people make, and ours.
 PLAINER = {
-    "mapping values are not allowed here": "a colon cannot stand here; quote text that contains a colon",
+    STRAY_COLON: "a colon cannot stand here; quote text that contains a colon",
     "expected <block end>": "this line is not indented like the lines it belongs to",
     "found character '\\t'": "a tab cannot stand here; indent with spaces",
     "but found another document": "a second document starts here; a storyboard is one document",
@@ -53,8 +60,18 @@ def _in_plain_words(error: yaml.MarkedYAMLError) -> str:
     problem = error.problem or "it cannot be read"
     if isinstance(error, _Refused):
         return problem
+    if problem.startswith(STRAY_COLON) and _begins_a_line(error.problem_mark):
+        return NOT_IN_LINE
     plainer = [words for start, words in PLAINER.items() if problem.startswith(start)]
     return plainer[0] if plainer else f"not YAML: {problem}"
+
+
+def _begins_a_line(mark: yaml.Mark | None) -> bool:
+    """Whether all that stands before a mark in its line is one word, as before the colon of a key."""
+    if mark is None or mark.buffer is None:
+        return False
+    before = mark.buffer[mark.pointer - mark.column : mark.pointer]
+    return KEY.fullmatch(before) is not None
 
 
 class _Refused(yaml.MarkedYAMLError):
