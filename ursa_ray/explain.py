@@ -60,12 +60,16 @@ class Explained:
 def explain(asked: str) -> Explained:
     """Explain `FILM`, `FILM@TIME`, `RUN` or `RUN@TIME`; a time is `12.5s`, or `#150` for a frame.
 
+    A film may be a single image, which has one instant.
+
     Raises:
         OptionError: it is neither a film of ursa-ray nor a run, or has no such instant.
         LedgerError: the run is damaged.
     """
     name, time = split_instant(asked)
     with opened(name) as (provenance, run, is_exact):
+        if time is None and provenance.file.codec == "png":
+            time = "#0"
         if time is None:
             return Explained(name, provenance, run, is_exact, None)
         if run is not None and not is_exact:

@@ -99,13 +99,14 @@ def make_samples(
     require_no_film(run)
     plan, listener = planned.plan, listener or Listener()
     store = open_results(run.where(SAMPLES) if out is None else out)
+    samples = dict(zip(planned.shots, planned.samples, strict=True))
     paths: dict[str, list[str]] = {}
     for shot, path in dict.fromkeys(zip(planned.shots, planned.paths, strict=True)):
         paths.setdefault(shot, []).append(path)
     with run.locked():
         prepare()
         num_missing = begin(plan, run, listener)
-        with Delivery(plan, run, store, paths, arrived) as delivery:
+        with Delivery(plan, run, store, paths, samples, arrived) as delivery:
             make_segments(plan, run, executor, Several(listener, delivery), delivery.spared)
         remove_report(run)
     hashes = {shot.id: run.samples[plan.of(shot).sha256] for shot in plan.shots}
