@@ -80,7 +80,7 @@ def test_a_folder_of_prompts_is_known_by_what_is_in_it(run_command, tmp_path):
     (prompts / "vrd6.txt").write_text("another figure")
     code, _, said = run_command(*command)
     assert code == 2
-    assert f"--prompts was {before[:16]}, is " in said
+    assert f"--prompts was '{before[:16]}', is " in said
     assert run_command(*command, "--overwrite")[0] == 0
     assert recorded()["files"]["prompts"]["sha256"] != before
 
@@ -128,7 +128,7 @@ def test_an_interrupted_evaluation_says_with_what_it_was_begun(run_command, inte
         (("--steps", "3"), "(steps was 2, is 3)"),
         (("--seed", "7"), "(--seed was 1337, is 7)"),
         (("--guidance", "2"), "(guidance was 7.0, is 2.0)"),
-        (("--negative-prompt", "fog"), "(negative_prompt was , is fog)"),
+        (("--negative-prompt", "fog"), "(negative_prompt was '', is 'fog')"),
         (("--size", "48x48"), "(size was [64, 48], is [48, 48])"),
         (("--run", "other", "--steps", "3"), "(no evaluation.json in --run says what they are)"),
     ],

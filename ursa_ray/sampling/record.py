@@ -99,7 +99,7 @@ def write_record(run: Run, record: dict[str, Any]) -> None:
 def differences(before: dict[str, Any], record: dict[str, Any]) -> list[str]:
     """Why the results of one record cannot be among those of another: `steps was 16, is 15`."""
     was, now = _deciding(before), _deciding(record)
-    return [f"{name} was {was.get(name)}, is {now[name]}" for name in now if now[name] != was.get(name)]
+    return [f"{name} was {was.get(name)!r}, is {now[name]!r}" for name in now if now[name] != was.get(name)]
 
 
 def _deciding(record: dict[str, Any]) -> dict[str, Any]:

@@ -42,12 +42,12 @@ def sample_suite(asked: Evaluation, run: Run, executor: Executor, listener: List
         Those of `open_suite` and `make_samples`.
     """
     require_no_film(run)
-    store, suite, planned = open_suite(asked, run), asked.suite, asked.planned
+    store, suite, planned = open_results(asked.out), asked.suite, asked.planned
 
     def begin() -> None:
-        there = _results_in(store, suite)
-        if there and _why_others(asked, run):
-            for path in there:
+        open_suite(asked, run)  # others may have worked here until now
+        if _why_others(asked, run):
+            for path in _results_in(store, suite):
                 store.remove(path)
         write_record(run, asked.record)
         for path, text in suite.notes.items():
