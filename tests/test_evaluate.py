@@ -6,15 +6,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.suites import files
 from ursa_ray.checkpoint.released import RELEASED
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger import Run
+from ursa_ray.sampling.delivery import Delivery
 from ursa_ray.suites.images import IMAGES
 from ursa_ray.suites.videos import VIDEOS
 
 FAST = ("--model", "tiny", "--steps", "2", "--device", "cpu")
+SQUARE = (*FAST, "--size", "48x48")
 JOB = Path(__file__).parents[1] / "jobs" / "evaluate.py"
 
 
@@ -67,14 +70,155 @@ def test_a_suite_goes_on_where_it_was_stopped_and_may_grow(run_command, tmp_path
     assert len(list(Path("out").rglob("*.png"))) == 6
 
 
-def test_the_hash_of_a_folder_of_prompts_tells_when_one_has_changed(run_command, tmp_path):
-    prompts, hashes = files.dpg(tmp_path), []
-    for text in ("a figure at the corner", "a figure at the corner", "another figure"):
-        (prompts / "vrd6.txt").write_text(text)
-        run_command("evaluate", "dpg", "--prompts", prompts, "--out", "out", *FAST)
-        summary = json.loads(Path("out-run/evaluation.json").read_text())
-        hashes.append(summary["files"]["prompts"]["sha256"])
-    assert hashes[0] == hashes[1] != hashes[2]
+def test_a_folder_of_prompts_is_known_by_what_is_in_it(run_command, tmp_path):
+    prompts = files.dpg(tmp_path)
+    command = ("evaluate", "dpg", "--prompts", prompts, "--out", "out", *SQUARE)
+    assert run_command(*command)[0] == 0
+    before = recorded()["files"]["prompts"]["sha256"]
+    assert run_command(*command)[0] == 0
+    assert recorded()["files"]["prompts"]["sha256"] == before
+    (prompts / "vrd6.txt").write_text("another figure")
+    code, _, said = run_command(*command)
+    assert code == 2
+    assert f"--prompts was '{before[:16]}', is " in said
+    assert run_command(*command, "--overwrite")[0] == 0
+    assert recorded()["files"]["prompts"]["sha256"] != before
+
+
+def recorded(run="out-run"):
+    return json.loads(Path(run, "evaluation.json").read_text())
+
+
+def hashes_of(folder):
+    return {str(path.relative_to(folder)): file_sha256(path) for path in sorted(Path(folder).rglob("*.png"))}
+
+
+@pytest.fixture
+def interrupt_at(monkeypatch):
+    """Let a command be interrupted as soon as it has made so many segments."""
+
+    def interrupt_at(number):
+        finished = iter(range(number - 1))
+
+        def finish(listener, *what):
+            if next(finished, None) is None:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Delivery, "finish", finish, raising=True)
+
+    return interrupt_at
+
+
+def test_an_interrupted_evaluation_says_with_what_it_was_begun(run_command, interrupt_at, tmp_path):
+    command = ("evaluate", "geneval", "--prompts", files.geneval(tmp_path), "--out", "out", *FAST)
+    interrupt_at(3)
+    assert run_command(*command)[0] == 130
+    begun = recorded()
+    assert (begun["is_finished"], begun["settings"]["steps"], begun["num_files"]) == (False, 2, 8)
+    interrupt_at(99)
+    assert run_command(*command)[0] == 0
+    done = recorded()
+    assert done["is_finished"]
+    assert begun.items() <= (done | {"is_finished": False}).items()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--steps", "3"), "(steps was 2, is 3)"),
+        (("--seed", "7"), "(--seed was 1337, is 7)"),
+        (("--guidance", "2"), "(guidance was 7.0, is 2.0)"),
+        (("--negative-prompt", "fog"), "(negative_prompt was '', is 'fog')"),
+        (("--size", "48x48"), "(size was [64, 48], is [48, 48])"),
+        (("--run", "other", "--steps", "3"), "(no evaluation.json in --run says what they are)"),
+    ],
+)
+def test_results_of_other_settings_or_of_another_run_are_not_mixed_in(run_command, tmp_path, options, says):
+    command = ("evaluate", "geneval", "--prompts", files.geneval(tmp_path), "--out", "out", "-n", "1", *FAST)
+    assert run_command(*command)[0] == 0
+    before, record = hashes_of("out"), recorded()
+    code, _, said = run_command(*command, *options)
+    assert code == 2
+    assert f"out: holds 2 results that are not of what is asked for now {says}, and they would be mixed. Give" in said
+    assert hashes_of("out") == before
+    assert recorded() == record
+    assert not Path("other").exists()
+    assert run_command(*command, *options, "--overwrite")[0] == 0
+    assert not before.items() & hashes_of("out").items()
+
+
+def test_old_results_are_gone_before_the_first_new_one_is_there(run_command, interrupt_at, tmp_path):
+    command = ("evaluate", "geneval", "--prompts", files.geneval(tmp_path), "--out", "out", *FAST)
+    assert run_command(*command)[0] == 0
+    interrupt_at(3)
+    assert run_command(*command, "--steps", "3", "--overwrite")[0] == 130
+    left = hashes_of("out")
+    assert len(left) <= 3
+    assert (recorded()["is_finished"], recorded()["settings"]["steps"]) == (False, 3)
+    interrupt_at(99)
+    assert run_command(*command, "--steps", "3")[0] == 0
+    assert left.items() <= hashes_of("out").items()
+    assert len(hashes_of("out")) == 8
+
+
+def test_results_stay_though_folders_are_moved_together(run_command, monkeypatch, tmp_path):
+    prompts = files.geneval(tmp_path)
+    command = ("evaluate", "geneval", "--prompts", prompts, "--out", "out", "-n", "1", *FAST, "--json")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert run_command(*command)[0] == 0
+    (tmp_path / "here").rename(tmp_path / "there")
+    monkeypatch.chdir(tmp_path / "there")
+    code, out, _ = run_command(*command)
+    assert code == 0
+    assert json.loads(out.splitlines()[-1])["generated_segments"] == 0
+
+
+def test_the_scorers_own_commands_are_the_last_words(run_command, tmp_path):
+    out = run_command("evaluate", "dpg", "--prompts", files.dpg(tmp_path), "--out", "out", *SQUARE)[1]
+    assert (  # compute_dpg_bench.py reads one tile of four unless it is told, and has no resolution of its own
+        f"accelerate launch dpg_bench/compute_dpg_bench.py --image-root-path {tmp_path / 'out'} --resolution 48 "
+        "--pic-num 4 --res-path dpg.txt"
+    ) in out.splitlines()[-1]
+
+
+def test_dpg_takes_squares_alone_since_its_scorer_cuts_squares(run_command, tmp_path):
+    command = ("evaluate", "dpg", "--prompts", files.dpg(tmp_path), "--out", "out", *FAST)
+    for options, size in (((), "64x48"), (("--size", "32x48"), "32x48")):
+        code, _, said = run_command(*command, *options)
+        assert code == 2
+        assert f"--size is {size}: dpg's scorer cuts squares out of each result. Give one that is as high as" in said
+        assert not Path("out-run").exists()
+
+
+def test_clips_have_the_published_quality_unless_it_is_given(run_command, tmp_path):
+    Image.new("RGB", (64, 48), "teal").save("a beach.jpg")
+    of_text = ("vbench", "--prompts", files.vbench(tmp_path), "--dimension", "color")
+    of_images = ("vbench-i2v", "--prompts", files.vbench_i2v(tmp_path), "--images", ".", "--dimension", "camera_motion")
+    # URSA's evaluations/vbench/sample.py writes with imageio's default, quality 5; VBench-I2V's guide with crf 10.
+    for suite, options, crf in ((of_text, (), 25), (of_images, (), 10), (of_images, ("--crf", "3"), 3)):
+        out = f"{suite[0]}-{crf}"
+        assert run_command("evaluate", *suite, *options, "--out", out, "-n", "1", *FAST)[0] == 0
+        assert Run.open(f"{out}-run").plan().crf == crf
+
+
+def test_what_is_not_to_be_made_may_be_given(run_command, tmp_path):
+    command = ("evaluate", "vbench", "--prompts", files.vbench(tmp_path), "--dimension", "color", "-n", "1", *FAST)
+    for words in ("fog", ""):
+        assert run_command(*command, "--out", f"out{words}", "--negative-prompt", words)[0] == 0
+        (segment,) = Run.open(f"out{words}-run").plan().segments
+        assert segment.negative_prompt == words
+
+
+@pytest.mark.parametrize("places", [("--out", "a-run/x"), ("--out", "b", "--run", "a-run/x"), ("--out", "a-run")])
+def test_nothing_is_put_into_the_run_of_another(run_command, tmp_path, places):
+    prompts = files.geneval(tmp_path)
+    assert run_command("evaluate", "geneval", "--prompts", prompts, "--out", "a", "-n", "1", *FAST)[0] == 0
+    before = sorted(tmp_path.rglob("*"))
+    code, _, said = run_command("evaluate", "geneval", "--prompts", prompts, *places, *FAST)
+    assert code == 2
+    assert f"{places[-2]}: {tmp_path / 'a-run'} is a run, whose work lies there. Give a place outside of it." in said
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_prompt_that_is_longer_than_the_model_reads_is_cut_as_published_and_told(run_command, tmp_path):
@@ -82,7 +226,7 @@ def test_a_prompt_that_is_longer_than_the_model_reads_is_cut_as_published_and_to
     begins = " ".join(["bear"] * 200)
     (prompts / "7.txt").write_text(f"{begins} on a meadow")
     (prompts / "vrd6.txt").write_text(f"{begins} in a river")
-    code, _, said = run_command("evaluate", "dpg", "--prompts", prompts, "--out", "out", *FAST)
+    code, _, said = run_command("evaluate", "dpg", "--prompts", prompts, "--out", "out", *SQUARE)
     assert code == 0
     assert "warning: 2 prompts have more than 32 tokens; the model reads their beginning." in said
     assert json.loads(Path("out-run/evaluation.json").read_text())["num_cut_prompts"] == 2
@@ -95,7 +239,7 @@ def test_a_prompt_that_is_longer_than_the_model_reads_is_cut_as_published_and_to
 def test_a_prompt_that_cannot_be_used_is_told_with_where_it_is_from(run_command, tmp_path):
     prompts = files.dpg(tmp_path)
     (prompts / "vrd6.txt").write_text("a\0b")
-    code, _, said = run_command("evaluate", "dpg", "--prompts", prompts, "--out", "out", *FAST)
+    code, _, said = run_command("evaluate", "dpg", "--prompts", prompts, "--out", "out", *SQUARE)
     assert code == 2
     assert f"{prompts / 'vrd6.txt'}: prompt is" in said
 
@@ -104,7 +248,7 @@ def test_the_work_is_never_in_the_folder_that_a_scorer_reads(run_command, monkey
     prompts = files.dpg(tmp_path)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    assert run_command("evaluate", "dpg", "--prompts", prompts, "--out", ".", *FAST)[0] == 0
+    assert run_command("evaluate", "dpg", "--prompts", prompts, "--out", ".", *SQUARE)[0] == 0
     assert sorted(path.name for path in Path().iterdir()) == ["7.png", "vrd6.png"]
     assert Run.open(tmp_path / "here-run").samples
 
@@ -113,13 +257,13 @@ def test_the_work_is_never_in_the_folder_that_a_scorer_reads(run_command, monkey
 def test_places_that_are_none_or_in_each_other_are_refused(run_command, tmp_path, places):
     prompts = files.dpg(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    assert run_command("evaluate", "dpg", "--prompts", prompts, *places, *FAST)[0] == 2
+    assert run_command("evaluate", "dpg", "--prompts", prompts, *places, *SQUARE)[0] == 2
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_job_samples_a_suite(tmp_path):
     prompts = files.dpg(tmp_path)
-    arguments = ["dpg", "--prompts", str(prompts), "--out", str(tmp_path / "out"), *FAST]
+    arguments = ["dpg", "--prompts", str(prompts), "--out", str(tmp_path / "out"), *SQUARE]
     subprocess.run([sys.executable, str(JOB), *arguments], check=True, capture_output=True)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["7.png", "vrd6.png"]
 
@@ -138,6 +282,7 @@ def test_the_released_models_sample_as_the_published_figures_were_made():
         (("dpg", "-n", "3"), "--number is nothing of dpg; it is an option of geneval, vbench, vbench-i2v"),
         (("geneval", "--dimension", "color"), "--dimension is nothing of geneval"),
         (("geneval", "--motion", "5"), "--motion is nothing of geneval"),
+        (("geneval", "--crf", "5"), "--crf is nothing of geneval"),
         (("vbench-i2v",), "--images is missing"),
     ],
 )

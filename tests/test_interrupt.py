@@ -55,6 +55,23 @@ def test_an_interrupted_segment_keeps_its_steps(tmp_path, number):
     assert run.steps.latest(run.plan().segments[0].key).num_done >= 1
 
 
+@pytest.mark.parametrize("streams", [("stdout",), ("stdout", "stderr")])
+def test_an_interruption_is_told_by_the_exit_code_though_nobody_reads_what_is_said(tmp_path, streams):
+    read, write = os.pipe()
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "ursa_ray", "image", "a bear", "--steps", "900", "--device", "cpu", "--run", run]
+    said = {name: write if name in streams else subprocess.DEVNULL for name in ("stdout", "stderr")}
+    process = subprocess.Popen(command, **said)
+    os.close(write)
+    until = time.monotonic() + 100
+    while not list(run.glob("steps/*/*")):
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.01)
+    os.close(read)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(WITHIN_S + BUSY_S) == INTERRUPTED
+
+
 def test_a_render_is_interrupted_while_it_starts(tmp_path):
     process = start_render(tmp_path)
     process.wait_until_interruptible()

@@ -65,6 +65,8 @@ class Explained:
 def explain(asked: str) -> Explained:
     """Explain `FILM`, `FILM@TIME`, `RUN` or `RUN@TIME`; a time is `12.5s`, or `#150` for a frame.
 
+    A film may be a single image, which has one instant.
+
     Raises:
         OptionError: it is neither a film of ursa-ray nor a run, or has no such instant, or another program cut the
             film or changed its speed, so that nobody knows which instant that is.
@@ -72,6 +74,8 @@ def explain(asked: str) -> Explained:
     """
     name, time = split_instant(asked)
     with opened(name) as (provenance, run, is_exact, problem):
+        if time is None and provenance.file.codec == "png":
+            time = "#0"
         if time is None:
             return Explained(name, provenance, run, is_exact, problem, None)
         if problem is not None:
@@ -107,6 +111,8 @@ def opened(name: str) -> Iterator[tuple[Provenance, Run | None, bool, str | None
 
 def _misfit(film: Path, provenance: Provenance) -> str | None:
     """All of the film is decoded, which takes 0.7 ms a frame of 512x320: headers are often wrong."""
+    if provenance.file.codec == "png":
+        return None
     try:
         return misfit(probe(film), provenance.file)
     except MediaError as error:

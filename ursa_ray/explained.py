@@ -28,6 +28,7 @@ def explained_summary(explained: Explained) -> dict[str, Any]:
         "fps": float(file.fps),
         "num_frames": file.num_frames,
         "retime": file.retime,
+        "asked_seed": provenance.seed,
         "run": None if explained.run is None else explained.run.url,
         "is_exact": explained.is_exact,
         "misfit": explained.misfit,
@@ -63,16 +64,20 @@ def segment_summary(segment: Segment, plan: Plan) -> dict[str, Any]:
 def explained_text(explained: Explained) -> str:
     provenance, plan, file = explained.provenance, explained.provenance.plan, explained.provenance.file
     lasts = seconds_text(Fraction(file.num_frames) / file.fps)
-    form = f"{file.width}x{file.height}, {file.fps} frames a second, {file.codec}"
+    size = f"{file.width}x{file.height}"
+    form = f"{count_of(file.num_frames, 'frame')}, {lasts}, {size}, {file.fps} frames a second, {file.codec}"
+    form = f"image, {size}" if file.codec == "png" else form
     lines = [
-        f"{count_of(len(plan.shots), 'single result')}, {file.width}x{file.height}"
+        f"{count_of(len(plan.shots), 'single result')}, {size}"
         if explained.is_sampling
-        else f"{plan.title or 'untitled'}: {count_of(file.num_frames, 'frame')}, {lasts}, {form}",
+        else f"{plan.title or 'untitled'}: {form}",
         f"model: {plan.model}, weights {plan.weights_sha256}",
         f"plan: {plan.sha256}",
     ]
     if provenance.versions:
         lines.append("made with: " + ", ".join(f"{name} {words}" for name, words in provenance.versions.items()))
+    if provenance.seed is not None:
+        lines.append(f"asked for with: --seed {provenance.seed}, which the seeds of segments are drawn from")
     if explained.is_sampling:
         return printable([*lines, *(f"{shot.id}: {_shot_words(shot)}" for shot in plan.shots)])
     if not explained.is_exact:

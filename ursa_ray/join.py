@@ -60,8 +60,10 @@ def join(plan: Plan, run: Run) -> str:
     return film.sha256
 
 
-def write_planned_film(path: Path, plan: Plan, read: Read) -> FilmReport:
+def write_planned_film(path: Path, plan: Plan, read: Read, seed: int | None = None) -> FilmReport:
     """Publish the film of a plan, which says what it is made of; `read` gives frames of a segment.
+
+    `seed` is that of a single result, as it was asked for.
 
     Raises:
         MediaError: frames are damaged, or ffmpeg made something else.
@@ -76,7 +78,7 @@ def write_planned_film(path: Path, plan: Plan, read: Read) -> FilmReport:
         fps=plan.fps,
         codec=H264.with_crf(plan.crf),
         metadata={"title": plan.title} if plan.title else {},
-        comment=lambda: Provenance(plan, tuple(starts), encoded, versions()).to_comment(),
+        comment=lambda: Provenance(plan, tuple(starts), encoded, versions(), seed).to_comment(),
     )
 
 

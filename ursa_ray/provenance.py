@@ -20,7 +20,7 @@ from pydantic import BaseModel, FailFast
 
 from ursa_ray import __version__
 from ursa_ray.errors import MediaError, OptionError
-from ursa_ray.media import VideoInfo, ffmpeg_version, nearest_frame, num_retimed, read_tags
+from ursa_ray.media import VideoInfo, ffmpeg_version, is_png, nearest_frame, num_retimed, peek_note, read_tags
 from ursa_ray.plan import Plan, Segment, plan_about, plan_columns, plan_of
 from ursa_ray.plan.portable import Rate, Whole, require
 
@@ -62,6 +62,7 @@ class Said(BaseModel, strict=True):
     file: FileSaid
     versions: dict[str, str]
     start: Annotated[list[Whole], FailFast()]
+    seed: Whole | None = None
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,14 @@ class Provenance:
     starts: the frame of the film with which each segment begins, earlier than planned where it is cut so.
     file: how it is encoded.
     versions: of what put the film together.
+    seed: that a single result was asked for with, which those of its segments are drawn from.
     """
 
     plan: Plan
     starts: tuple[int, ...]
     file: Encoded
     versions: dict[str, str]
+    seed: int | None = None
 
     def film_frame(self, index: int) -> int:
         """Which frame of the film as planned is frame `index` of the file."""
@@ -96,6 +99,7 @@ class Provenance:
         """ASCII, of at most some `MAX_CHARS` characters: a film with more segments goes without them."""
         file = {name: str(value) if name == "fps" else value for name, value in asdict(self.file).items()}
         about = {"ursa-ray": FORMAT, **plan_about(self.plan), "versions": self.versions, "file": file}
+        about |= {} if self.seed is None else {"seed": self.seed}
         columns = json.dumps(plan_columns(self.plan) | {"start": self.starts}, separators=(",", ":"))
         segments = base64.b64encode(zlib.compress(columns.encode(), 9)).decode()
         is_short = len(segments) <= MAX_CHARS and len(columns) <= MAX_RAW_BYTES
@@ -107,9 +111,10 @@ class Provenance:
         about = json.loads(comment)
         packed, unpacking = base64.b64decode(about["segments"]), zlib.decompressobj()
         columns = json.loads(unpacking.decompress(packed, MAX_RAW_BYTES))
-        require(Said, {"file": about["file"], "versions": about["versions"], "start": columns["start"]})
+        said = {name: about[name] for name in ("file", "versions", "seed") if name in about}
+        require(Said, said | {"start": columns["start"]})
         file = Encoded(**about["file"] | {"fps": Fraction(about["file"]["fps"])})
-        made = cls(plan_of(about, columns), tuple(columns["start"]), file, about["versions"])
+        made = cls(plan_of(about, columns), tuple(columns["start"]), file, about["versions"], about.get("seed"))
         made._require_agreement()
         return made
 
@@ -147,7 +152,7 @@ def read_provenance(film: Path) -> Provenance:
         OptionError: it is no video, says nothing, or not what ursa-ray wrote.
     """
     try:
-        comment = read_tags(film).get("comment", "")
+        comment = peek_note(film) or "" if is_png(film) else read_tags(film).get("comment", "")
     except MediaError as error:
         raise OptionError(
             f"{film}: is no MP4, MOV or MKV video ({error}). Give a film of ursa-ray, or a run."
@@ -155,8 +160,9 @@ def read_provenance(film: Path) -> Provenance:
     about = _about(comment)
     if about is None:
         raise OptionError(
-            f"{film}: says nothing of how it was made. Only films of ursa-ray in MP4, MOV and MKV do, and not every "
-            "program that writes them anew keeps it. Give the run that it is of: ursa-ray explain RUN@TIME"
+            f"{film}: says nothing of how it was made. Only single images of ursa-ray and its films in MP4, MOV and "
+            "MKV do, and not every program that writes them anew keeps it. Give the run that it is of: ursa-ray "
+            "explain RUN@TIME"
         )
     if about.get("ursa-ray") != FORMAT:
         raise OptionError(f"{film}: says how it was made in form {about['ursa-ray']!r:.20}. Use a newer ursa-ray.")

@@ -1,5 +1,6 @@
 """A run in a bucket: what a store does on a real HTTP server, and what it says when it cannot."""
 
+import hashlib
 import os
 import sys
 from contextlib import suppress
@@ -117,6 +118,25 @@ def test_a_file_that_is_sent_in_parts_arrives_as_it_was(store):
         (folder / "film.mp4").write_bytes(content)
     with store.reading("film.mp4") as path:
         assert path.read_bytes() == content
+
+
+def test_the_hash_of_a_file_is_known_without_its_content_where_it_was_sent_in_one_part(store, client, monkeypatch):
+    small, large = b"film", bytes(9 * 2**20)  # boto3 sends more than 8 MiB in parts
+    with store.writing("samples") as folder:
+        (folder / "small.mp4").write_bytes(small)
+        (folder / "large.mp4").write_bytes(large)
+    put(client, store, "samples/old.mp4", small)
+    assert store.sha256("samples/large.mp4") == hashlib.sha256(large).hexdigest()
+    assert store.sha256("samples/old.mp4") == hashlib.sha256(small).hexdigest()
+    assert store.sha256("samples/none.mp4") is None
+
+    def refuse(name):
+        raise AssertionError(f"{name} was downloaded")
+
+    monkeypatch.setattr(store, "reading", refuse)
+    assert store.sha256("samples/small.mp4") == hashlib.sha256(small).hexdigest()
+    with pytest.raises(AssertionError, match="large"):
+        store.sha256("samples/large.mp4")
 
 
 def test_what_is_made_again_takes_the_place_of_what_was_damaged(store, client):

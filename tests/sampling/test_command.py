@@ -228,7 +228,10 @@ def test_an_image_model_makes_images_of_its_own_size(run_command, goldens):
 # What is wrong, the command, words of the message.
 BAD = {
     "no prompt": (["image"], "there is no prompt"),
-    "prompts twice": (["image", "x", "--prompts", "prompts.txt"], "prompts are given, and a file of them"),
+    "prompts twice": (
+        ["image", "x", "--prompts", "prompts.txt"],
+        "prompts are given, and a file of them. Give either prompts, such as",
+    ),
     "an empty prompt": (["image", ""], 'prompt 1: prompt is "", expected a text'),
     "a blank prompt, the second": (["image", "x", "  "], 'prompt 2: prompt is "  "'),
     "an escape": (["image", "\x1b[31mred"], "expected text without control characters"),
@@ -261,7 +264,10 @@ BAD = {
     ),
     "two lengths": (["video", "x", "--duration", "4s", "--extend", "1"], "Give one of them"),
     "an endless video": (["video", "x", "--extend", "9999999999"], "--extend: frames is"),
-    "two starts": (["video", "x", "--image", "still.png", "--video", "still.png"], "a shot starts from one of them"),
+    "two starts": (
+        ["video", "x", "--image", "still.png", "--video", "still.png"],
+        "--image and --video both say what a video starts from. Give one of them.",
+    ),
     "no picture": (
         ["video", "x", "--image", "none.png"],
         "--image: none.png: cannot be opened (No such file or directory). Expected an image",

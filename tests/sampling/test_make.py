@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ursa_ray.errors import RenderError
 from ursa_ray.executor import Failed, InProcessExecutor
@@ -16,7 +17,7 @@ from ursa_ray.files import file_sha256
 from ursa_ray.fsck import examine
 from ursa_ray.ledger import Run, open_store
 from ursa_ray.listener import Listener
-from ursa_ray.media import probe
+from ursa_ray.media import probe, read_tags
 from ursa_ray.model import Ursa
 from ursa_ray.sampling import Sample, Settings, plan_samples, seeds_of
 
@@ -92,6 +93,44 @@ def test_a_video_says_what_is_behind_each_of_its_own_instants(make):
     assert (at_first.segment_frame, at_first.segment.film, at_first.segment.index) == (0, (0, 17), 0)
     assert (at_last.segment_frame, at_last.segment.film, at_last.segment.index) == (16, (17, 29), 1)
     assert "purple square" in at_first.segment.prompt
+
+
+def test_an_image_says_what_it_is_made_of_and_the_seed_to_ask_for_it_again(make, run_command):
+    asked = Sample("ein Bär im Nebel 🐻", seed=5)
+    (segment,) = plan_samples([asked], IMAGES).plan.segments
+    (file,) = make([asked], IMAGES).files
+    code, out, err = run_command("explain", file, "--json")
+    assert (code, err) == (0, "")
+    *lines, found = out.splitlines()
+    assert lines[0] == "ein Bär im Nebel 🐻: image, 64x48"
+    assert "asked for with: --seed 5, which the seeds of segments are drawn from" in lines
+    assert f"seed: {segment.seed}" in lines
+    instant = json.loads(found)["instant"]
+    assert (json.loads(found)["asked_seed"], instant["key"]) == (5, segment.key)
+    assert (instant["prompt"], instant["settings"]["steps"]) == ("ein Bär im Nebel 🐻", 2)
+    with Image.open(file) as image:
+        assert image.info["Title"] == "ein Bär im Nebel 🐻"
+
+
+def test_a_video_has_its_prompt_as_title_and_says_the_seed_to_ask_for_it_again(make):
+    (file,) = make([Sample("a bear; of\nthe = #2", seed=7)], VIDEOS).files
+    assert read_tags(Path(file))["title"] == "a bear; of\nthe = #2"
+    assert explain(file).provenance.seed == 7
+
+
+def test_a_picture_that_says_nothing_or_was_changed_is_refused_in_plain_words(make, run_command, tmp_path):
+    Image.new("RGB", (64, 48)).save(tmp_path / "other.png")
+    code, out, err = run_command("explain", tmp_path / "other.png")
+    assert (code, out) == (2, "")
+    assert "other.png: says nothing of how it was made. Only single images of ursa-ray" in err
+    (file,) = make([CIRCLE], IMAGES).files
+    with Image.open(file) as image:
+        said, notes = json.loads(image.info["ursa-ray"]), PngInfo()
+        notes.add_text("ursa-ray", json.dumps(said | {"seed": -1}))
+        image.save(tmp_path / "changed.png", pnginfo=notes)
+    code, out, err = run_command("explain", tmp_path / "changed.png")
+    assert (code, out) == (2, "")
+    assert "changed.png: what it says of how it was made is damaged or was changed ('seed'" in err
 
 
 def test_a_run_of_single_results_has_no_film_to_ask_for(make, run_command, tmp_path):

@@ -3,6 +3,9 @@
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -18,10 +21,19 @@ from ursa_ray.files import file_sha256
 from ursa_ray.ledger import Run
 from ursa_ray.listener import Listener
 from ursa_ray.media import probe
-from ursa_ray.sampling import Settings, plan_samples, sample_suite, samples_of
+from ursa_ray.sampling import Evaluation, Settings, plan_samples, sample_suite, samples_of
 from ursa_ray.suites import read_dpg, read_geneval, read_vbench, read_vbench_i2v
 
 STEPS = 2
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+from pathlib import Path
+from ursa_ray.files import published
+
+with published(Path(sys.argv[1])) as aside:
+    aside.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 SEED = 1337
 
 
@@ -30,10 +42,12 @@ def sample(tmp_path):
     """Sample a suite into `out` of a test."""
 
     def sample(suite, listener=None, kind=InProcessExecutor):
-        planned = plan_samples(samples_of(suite, SEED), Settings(suite.kind, steps=STEPS))
+        settings = Settings(suite.kind, size=(48, 48) if suite.has_grids else None, steps=STEPS)
+        planned = plan_samples(samples_of(suite, SEED), settings)
         run = Run.create(tmp_path / "run")
         options = WorkerOptions(planned.plan.model, planned.plan.weights_sha256, run.store.anywhere, device="cpu")
-        return sample_suite(suite, planned, run, kind(options), str(tmp_path / "out"), listener)
+        asked = Evaluation(suite, settings, SEED, planned, str(tmp_path / "out"))
+        return sample_suite(asked, run, kind(options), listener)
 
     return sample
 
@@ -118,6 +132,18 @@ def test_sampling_again_makes_only_what_is_missing_or_damaged(sample, tmp_path):
     assert made.generated_segments == 0
     assert first.read_bytes() == before
     assert second.stat().st_mtime_ns == written_ns
+
+
+def test_what_a_killed_process_left_of_a_grid_is_cleared_away(sample, tmp_path):
+    suite = read_dpg(files.dpg(tmp_path))
+    sample(suite)
+    grid = tmp_path / "out" / "7.png"
+    grid.unlink()
+    writing = subprocess.Popen([sys.executable, "-c", KILLED_WHILE_WRITING, str(grid)])
+    assert writing.wait() == -signal.SIGKILL
+    assert any(name.startswith(".aside-") for name in os.listdir(tmp_path / "out"))
+    sample(suite)
+    assert sorted(os.listdir(tmp_path / "out")) == ["7.png", "vrd6.png"]
 
 
 class Unlucky(InProcessExecutor):

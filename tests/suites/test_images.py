@@ -31,6 +31,23 @@ def test_rewritten_geneval_prompts_go_by_their_id(tmp_path):
     assert json.loads(suite.notes["00001/metadata.jsonl"])["prompt"] == "a photo of two cats"
 
 
+def test_a_rewritten_prompt_of_another_line_is_refused_with_both_places(tmp_path):
+    path, metadata = tmp_path / "shifted.json", files.geneval(tmp_path)
+    entries = [
+        {"id": 1, "prompt": "a photo of a bench", "dense_prompt": "a bench at length"},
+        {"id": 0, "prompt": "a photo of two cats", "dense_prompt": "two cats at length"},
+    ]
+    path.write_text(json.dumps(entries))
+    with pytest.raises(OptionError) as refused:
+        read_geneval(metadata, path)
+    assert str(refused.value) == (
+        f"{path}: entry 0: has id 1 and the prompt 'a photo of a bench', expected 'a photo of two cats' as in "
+        f"{metadata}:2. Give the file that was made of these --prompts."
+    )
+    path.write_text(json.dumps([entry | {"id": 1 - entry["id"]} for entry in entries]))
+    assert len(read_geneval(metadata, path, 1).results) == 2
+
+
 def test_dpg_wants_one_grid_of_four_samples_named_as_the_prompts_file(tmp_path):
     suite = read_dpg(files.dpg(tmp_path))
     assert [(result.path, result.prompt, result.numbers) for result in suite.results] == [

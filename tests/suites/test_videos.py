@@ -39,15 +39,68 @@ def test_rewritten_vbench_prompts_go_by_line_and_names_stay_short(tmp_path):
 
 def test_rewritten_prompts_may_go_by_entry_so_that_flicker_keeps_its_25_clips(tmp_path):
     short, long = files.vbench(tmp_path), tmp_path / "all_dimension_longer.txt"
-    long.write_text("A sign at length.\nA bicycle at length.\nPrints at length.\nMore prints at length.\n")
+    long.write_text("A sign at length.\nA bicycle at length.\nUkiyo prints at length.\nMore Ukiyo prints at length.\n")
     texts = [result.prompt for result in read_vbench(short, long).results]
-    assert texts == 25 * ["A sign at length."] + 5 * ["A bicycle at length."] + 5 * ["More prints at length."]
+    assert texts == 25 * ["A sign at length."] + 5 * ["A bicycle at length."] + 5 * ["More Ukiyo prints at length."]
     (result,) = read_vbench(short, long, ["color"], num_samples=1).results
     assert (result.path, result.prompt, result.where) == (
         "a red bicycle-0.mp4",
         "A bicycle at length.",
         f"{long}:2",
     )
+
+
+def test_rewritten_prompts_in_another_order_are_refused_since_clips_would_be_of_other_prompts(tmp_path):
+    short, long = tmp_path / "all_dimension.txt", tmp_path / "all_dimension_longer.txt"
+    short.write_text("a red bicycle\na green bird\nsome wooden furniture\na person swimming\nUkiyo\n")
+    long.write_text("A person swimming at length.\nA red bicycle.\nA green bird.\nWooden furniture.\nUkiyo prints.\n")
+    with pytest.raises(OptionError) as refused:
+        read_vbench(short, long)
+    assert str(refused.value) == (
+        f"{long}:1: shares no word with 'a red bicycle', and 4 of 5 lines share none with theirs: they are in another "
+        f"order than those of {short}, or of other prompts. Give VBench's own all_dimension_longer.txt, or a folder of "
+        "pairs such as color.txt and color_longer.txt."
+    )
+
+
+def test_one_rewritten_prompt_in_five_may_be_in_words_of_its_own(tmp_path):
+    short, long = tmp_path / "all_dimension.txt", tmp_path / "all_dimension_longer.txt"
+    short.write_text("a red bicycle\na flamingo\nsome wooden furniture\na person swimming\nUkiyo\n")
+    long.write_text("A bicycle.\nA pink bird stands on one leg.\nFurniture.\nSomeone is swimming.\nUkiyo prints.\n")
+    assert len(read_vbench(short, long, num_samples=1).results) == 5
+
+
+def test_rewritten_prompts_of_a_folder_go_by_what_the_short_ones_say_in_any_language(tmp_path):
+    for name, text in (
+        ("appearance_style", "Ukiyo\n"),
+        ("appearance_style_longer", "Holzschnitte\n"),
+        ("color", "a red bicycle\n"),
+        ("color_longer", "Ein Fahrrad, ganz rot\n"),
+        ("temporal_flickering", "In a still frame, a stop sign\n"),
+        ("temporal_flickering_longer", "Ein Schild\n"),
+    ):
+        (tmp_path / f"{name}.txt").write_text(text)
+    suite = read_vbench(files.vbench(tmp_path), tmp_path, num_samples=1)
+    assert [(result.path, result.prompt) for result in suite.results] == [
+        ("In a still frame, a stop sign-0.mp4", "Ein Schild"),
+        ("a red bicycle-0.mp4", "Ein Fahrrad, ganz rot"),
+        ("Ukiyo-0.mp4", "Holzschnitte"),
+    ]
+    assert suite.results[1].where == f"{tmp_path / 'color_longer.txt'}:1"
+    (tmp_path / "color_longer.txt").write_text("Ein Fahrrad\nnoch eines\n")
+    with pytest.raises(OptionError, match=r"color_longer\.txt: has 2 prompts, expected the 1 of .*color\.txt"):
+        read_vbench(files.vbench(tmp_path), tmp_path)
+    for name in ("color.txt", "color_longer.txt"):
+        (tmp_path / name).unlink()
+    with pytest.raises(OptionError, match=r"no rewritten prompt for 'a red bicycle' of .*entry 1 \(1 of 4 are missing"):
+        read_vbench(files.vbench(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("dimensions", [["temporal_flickering", "color"], ["color", "temporal_flickering"]])
+def test_a_prompt_of_two_entries_has_as_many_clips_as_either_asks_for(tmp_path, dimensions):
+    path = tmp_path / "VBench_full_info.json"
+    path.write_text(json.dumps([{"prompt_en": "a stop sign", "dimension": [name]} for name in dimensions]))
+    assert len(read_vbench(path).results) == 25
 
 
 def test_the_files_of_another_suite_are_not_read_as_prompts(tmp_path):

@@ -1,6 +1,7 @@
 """The application that commands register with, and how it ends."""
 
 import errno
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -65,12 +66,23 @@ def main(arguments: list[str] | None = None) -> None:
             needs_no_word = isinstance(leaving, StopError) or (isinstance(leaving, SystemExit) and not code)
             # Whatever error it is by now: ffmpeg and Ray may have heard of it too.
             if code == INTERRUPTED or (interrupted.happened and not needs_no_word):
-                complain(f"interrupted{GO_ON.get(arguments[0], '') if arguments else ''}")
+                _tell_if_heard(f"interrupted{GO_ON.get(arguments[0], '') if arguments else ''}")
                 # An interrupt within an `exec`, of which imports have many, is what `python -m` dies of whatever its
                 # exit code, unless another has gone well since.
                 exec("")
                 sys.exit(INTERRUPTED)
             _leave(leaving)
+
+
+def _tell_if_heard(problem: str) -> None:
+    """Say it; where nobody reads any more what is said, the exit code must still tell."""
+    try:
+        complain(problem)
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for standard in (1, 2):  # Python writes what is left once more as it ends, and would end with 120
+            os.dup2(nowhere, standard)
 
 
 def _leave(leaving: BaseException) -> NoReturn:

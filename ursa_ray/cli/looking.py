@@ -17,7 +17,8 @@ def explain(
         str,
         typer.Argument(
             metavar="FILM|RUN[@TIME]",
-            help="A film, also an exported one, or a run; a time such as @12.5s, @1m5s, or a frame such as @#150.",
+            help="A film, also an exported one, a single image, or a run; a time such as @12.5s, @1m5s, or a frame "
+            "such as @#150.",
         ),
     ],
     as_json: AsJson = False,

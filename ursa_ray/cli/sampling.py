@@ -37,7 +37,7 @@ def make_with(
     asked: Sampling,
     replicas: Replicas,
     log_format: LogFormatChoice,
-    open_out: Callable[[str], object],
+    open_out: "Callable[[str, Planned, Run | None], object]",
     make: "Callable[[Planned, Run, Executor, Listener], Made]",
 ) -> Finished:
     """Check all that is asked for, `open_out` where results go, and `make` them."""
@@ -56,7 +56,7 @@ def make_with(
     executor = replicas.executor(planned.plan, asked.run)
     check_weights(planned.checkpoint)
     if asked.out is not None:
-        open_out(asked.out)
+        open_out(asked.out, planned, found)
     run = found or Run.create(asked.run)
     with log as told:
         made = make(planned, run, executor, Several(told, *metrics_of(executor, asked.run)))

@@ -179,13 +179,13 @@ def video(
             "video",
             model,
             None if size is None else parse_size(size),
-            duration,
-            extend,
-            motion,
-            steps,
-            guidance,
-            negative_prompt,
-            crf,
+            duration=duration,
+            extend=extend,
+            motion=motion,
+            steps=steps,
+            guidance=guidance,
+            negative_prompt=negative_prompt,
+            crf=crf,
         ),
         Asked(prompts, prompts_file, number, seed, out, run, image, clip),
         replicas,
@@ -205,7 +205,7 @@ def _make(settings: "Settings", asked: Asked, replicas: Replicas, log_format: Lo
         Sampling(samples, settings, url, asked.out),
         replicas,
         log_format,
-        open_results,
+        lambda out, planned, run: open_results(out),
         lambda planned, run, executor, listener: make_samples(planned, run, executor, listener, asked.out),
     )
     for file in dict.fromkeys(done.made.files):
@@ -221,7 +221,7 @@ def _samples(asked: Asked) -> "list[Sample]":
     if bool(asked.prompts) == (asked.file is not None):
         raise OptionError(
             f"{'prompts are given, and a file of them' if asked.prompts else 'there is no prompt'}. "
-            'Give either, such as "a bear in the fog", or --prompts FILE.'
+            'Give either prompts, such as "a bear in the fog", or --prompts FILE with one a line.'
         )
     if asked.file is not None:
         found = read_prompts(asked.file)

@@ -1,6 +1,6 @@
 """`evaluate`: samples of a benchmark's prompts, for its own scorer."""
 
-import json
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +20,7 @@ from ursa_ray.cli.singles import Size
 from ursa_ray.errors import OptionError
 
 if TYPE_CHECKING:
+    from ursa_ray.sampling import Planned
     from ursa_ray.suites import Suite
 
 # Where the published repository's sampling begins.
@@ -37,8 +38,8 @@ class SuiteName(StrEnum):
 TAKEN: dict[SuiteName, set[str]] = {
     SuiteName.GENEVAL: {"--rewritten", "--number"},
     SuiteName.DPG: set(),
-    SuiteName.VBENCH: {"--rewritten", "--dimension", "--number", "--motion"},
-    SuiteName.VBENCH_I2V: {"--images", "--dimension", "--number", "--motion"},
+    SuiteName.VBENCH: {"--rewritten", "--dimension", "--number", "--motion", "--crf"},
+    SuiteName.VBENCH_I2V: {"--images", "--dimension", "--number", "--motion", "--crf"},
 }
 
 
@@ -64,9 +65,10 @@ def evaluate(
     rewritten: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            help="Longer prompts to sample instead: JSON of id and dense_prompt for GenEval; for VBench a line for "
-            "each entry or line of --prompts, as all_dimension_longer.txt has.",
+            metavar="PATH",
+            help="Longer prompts to sample instead. GenEval: JSON of id and dense_prompt. VBench: its own "
+            "all_dimension_longer.txt, a line for each entry or line of --prompts, or URSA's folder of prompts, with "
+            "color.txt and color_longer.txt and so on.",
             show_default=False,
         ),
     ] = None,
@@ -103,6 +105,15 @@ def evaluate(
     motion: Annotated[
         float | None, typer.Option(min=0, max=100, help="Of videos: how much moves.", show_default="9.0")
     ] = None,
+    negative_prompt: Annotated[
+        str | None, typer.Option(help="What not to make.", show_default="the published one for videos")
+    ] = None,
+    crf: Annotated[
+        int | None, typer.Option(min=0, max=51, help="Quality of videos, 0 is best.", show_default="25, 10 of images")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Remove results from --out that are of other settings or prompts.")
+    ] = False,
     run: Annotated[
         str | None,
         typer.Option(
@@ -121,7 +132,8 @@ def evaluate(
     Results are in the folders and have the names that it reads, with the published settings. The same command
     goes on where it was stopped.
     """
-    from ursa_ray.sampling import Settings, open_suite, sample_suite, samples_of, suite_summary
+    from ursa_ray.ledger import open_store
+    from ursa_ray.sampling import RECORD, Evaluation, Settings, open_suite, read_record, sample_suite, samples_of
 
     given = {
         "--rewritten": rewritten,
@@ -129,6 +141,7 @@ def evaluate(
         "--dimension": dimension,
         "--number": number,
         "--motion": motion,
+        "--crf": crf,
     }
     _require_taken(suite, {name for name, value in given.items() if value is not None})
     read = _read(suite, prompts, rewritten, images, tuple(dimension or ()), number)
@@ -140,25 +153,31 @@ def evaluate(
         motion=preset.motion if motion is None else motion,
         steps=steps,
         guidance=guidance,
-        negative_prompt=preset.negative_prompt or None,
+        negative_prompt=(preset.negative_prompt or None) if negative_prompt is None else negative_prompt,
+        crf=preset.crf if crf is None else crf,
     )
+
+    def asked(planned: "Planned") -> Evaluation:
+        return Evaluation(read, settings, seed, planned, out, overwrite)
+
     done = make_with(
         Sampling(
             samples_of(read, seed), settings, run if run is not None else _run_beside(out), out, cuts_prompts=True
         ),
         replicas,
         log_format,
-        lambda out: open_suite(read, out),
-        lambda planned, run, executor, listener: sample_suite(read, planned, run, executor, out, listener),
+        lambda out, planned, found: open_suite(asked(planned), found),
+        lambda planned, run, executor, listener: sample_suite(asked(planned), run, executor, listener),
     )
-    summary = suite_summary(read, settings, seed, done.planned, done.run, done.made, out)
-    done.run.store.put("evaluation.json", json.dumps(summary, indent=1).encode())
     say(
         f"{out}: {len(read.results):,} files of {read.num_samples:,} samples of {read.num_prompts:,} prompts, "
-        f"{read.name}, {settings.model}; {done.run.where('evaluation.json')} says how"
+        f"{read.name}, {settings.model}; {done.run.where(RECORD)} says how"
     )
+    say("For its figures, in the scorer's own folder:")
+    for scorer in read.scorers:
+        say(f"    {scorer.format(out=shlex.quote(open_store(out).anywhere), width=done.planned.plan.width)}")
     if as_json:
-        say_json(summary)
+        say_json(read_record(done.run) or {})
 
 
 def _run_beside(out: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ursa_ray.errors import LeaseError, OptionError
-from ursa_ray.files import ASIDE, make_folder, sweep, sync, write_durably
+from ursa_ray.files import ASIDE, file_sha256, make_folder, sweep, sync, write_durably
 
 LEASE = "LEASE"
 
@@ -40,6 +40,9 @@ class FolderStore:
 
     def read(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()
+
+    def sha256(self, name: str) -> str | None:
+        return file_sha256(self.folder / name) if self.exists(name) else None
 
     def create(self, name: str, content: bytes) -> None:
         path = self.folder / name

@@ -1,5 +1,6 @@
 """A run in an S3 bucket, under a prefix."""
 
+import base64
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -9,7 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 
 from ursa_ray.errors import LeaseError, LedgerError, OptionError
-from ursa_ray.files import ASIDE
+from ursa_ray.files import ASIDE, file_sha256
 from ursa_ray.ledger.bucket import PAUSES_S, Bucket, connect, os_errors
 from ursa_ray.ledger.folder import unwritable
 from ursa_ray.ledger.lease import LIFE_S, Lease, seen_holder
@@ -65,10 +66,22 @@ class S3Store:
         return sorted(key.removeprefix(prefix).rstrip("/") for key in found - {prefix})
 
     def exists(self, name: str) -> bool:
-        return self._size(name) is not None
+        return self._head(name) is not None
 
     def read(self, name: str) -> bytes:
         return self._bucket.read(self._key(name))
+
+    def sha256(self, name: str) -> str | None:
+        """As the store keeps it, of what is sent in one part; what is larger, or older, is downloaded."""
+        head = self._head(name)
+        if head is None:
+            return None
+        kept = head.get("ChecksumSHA256", "")
+        # Of several parts it is a hash of their hashes, in which, or in the ETag, is a hyphen before their number.
+        if kept and "-" not in kept + head["ETag"]:
+            return base64.b64decode(kept).hex()
+        with self.reading(name) as path:
+            return file_sha256(path)
 
     def create(self, name: str, content: bytes) -> None:
         if self._lease is not None and self._lease.is_lost:
@@ -129,12 +142,13 @@ class S3Store:
     def _upload(self, path: Path, name: str) -> None:
         """An object appears when its last byte has arrived, also one that is sent in parts."""
         with os_errors(self._where(name)):
-            self._client.upload_file(str(path), self._bucket.name, self._key(name))
+            with_sha256 = {"ChecksumAlgorithm": "SHA256"}
+            self._client.upload_file(str(path), self._bucket.name, self._key(name), ExtraArgs=with_sha256)
 
-    def _size(self, name: str) -> int | None:
+    def _head(self, name: str) -> dict[str, Any] | None:
         try:
             with os_errors(self._where(name)):
-                return self._client.head_object(Bucket=self._bucket.name, Key=self._key(name))["ContentLength"]
+                return self._client.head_object(Bucket=self._bucket.name, Key=self._key(name), ChecksumMode="ENABLED")
         except FileNotFoundError:
             return None
 

@@ -30,6 +30,10 @@ class Store(Protocol):
 
     def read(self, name: str) -> bytes: ...
 
+    def sha256(self, name: str) -> str | None:
+        """Of the content of a file, in hexadecimal digits; None if there is none."""
+        ...
+
     def create(self, name: str, content: bytes) -> None:
         """Put a file where none is; it survives a crash of the machine from the moment that this returns.
 

@@ -16,7 +16,15 @@ from ursa_ray.media.frames import Watch, exactly, frames_sha256, resized, unwatc
 from ursa_ray.media.mezzanine import read_mezzanine, write_mezzanine
 from ursa_ray.media.probe import VideoInfo, probe
 from ursa_ray.media.retime import nearest_frame, nearest_frames, num_retimed
-from ursa_ray.media.stills import preview_webp, read_note, write_contact_sheet, write_grid, write_still
+from ursa_ray.media.stills import (
+    is_png,
+    peek_note,
+    preview_webp,
+    read_note,
+    write_contact_sheet,
+    write_grid,
+    write_still,
+)
 from ursa_ray.media.tags import read_tags
 
 __all__ = [
@@ -36,10 +44,12 @@ __all__ = [
     "ffmpeg_sha256",
     "ffmpeg_version",
     "frames_sha256",
+    "is_png",
     "nearest_frame",
     "nearest_frames",
     "num_before_cut",
     "num_retimed",
+    "peek_note",
     "preview_webp",
     "probe",
     "read_clip_tail",

@@ -20,14 +20,15 @@ PREVIEW_HEIGHT_PX = 160
 MARGIN_PX = 12
 FONT_PX, LABEL_GAP_PX, LABEL_HEIGHT_PX = 13, 4, 20
 NOTE = "ursa-ray"
+PNG = b"\x89PNG\r\n\x1a\n"
 BACKGROUND, INK = "#161616", "#d8d8d8"
 
 Font = ImageFont.ImageFont | ImageFont.FreeTypeFont  # Pillow's own, without or with FreeType
 
 
-def write_still(path: Path, frame: np.ndarray) -> None:
-    """Publish a frame as PNG."""
-    publish_png(path, picture(frame))
+def write_still(path: Path, frame: np.ndarray, title: str = "", note: str = "") -> None:
+    """Publish a frame as PNG, perhaps with a title for people and a note, which `peek_note` gives back."""
+    publish_png(path, picture(frame), note, title)
 
 
 def write_contact_sheet(path: Path, frames: Sequence[tuple[str, np.ndarray]], columns: int | None = None) -> None:
@@ -115,9 +116,24 @@ def read_note(path: Path) -> str | None:
         return None
 
 
-def publish_png(path: Path, image: Image.Image, note: str = "") -> None:
+def is_png(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(PNG)) == PNG
+
+
+def peek_note(path: Path) -> str | None:
+    """The note of a PNG whose picture may be damaged; None if it has none."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            return image.info.get(NOTE)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def publish_png(path: Path, image: Image.Image, note: str = "", title: str = "") -> None:
     notes = PngInfo()
-    if note:
-        notes.add_text(NOTE, note)
+    for name, text in (("Title", title), (NOTE, note)):
+        if text:
+            notes.add_text(name, text)
     with published(path) as aside:
         image.save(aside, format="PNG", pnginfo=notes)

@@ -16,10 +16,13 @@ from ursa_ray.sampling.make import Made, make_samples, open_results, require_apa
 from ursa_ray.sampling.names import run_name
 from ursa_ray.sampling.planning import Planned, plan_samples
 from ursa_ray.sampling.prompts import Prompt, read_prompts
+from ursa_ray.sampling.record import RECORD, Evaluation, read_record
 from ursa_ray.sampling.samples import Sample, Settings, seeds_of
-from ursa_ray.sampling.suite import open_suite, sample_suite, samples_of, suite_summary
+from ursa_ray.sampling.suite import open_suite, sample_suite, samples_of
 
 __all__ = [
+    "RECORD",
+    "Evaluation",
     "Made",
     "Planned",
     "Prompt",
@@ -30,11 +33,11 @@ __all__ = [
     "open_suite",
     "plan_samples",
     "read_prompts",
+    "read_record",
     "require_apart",
     "require_no_film",
     "run_name",
     "sample_suite",
     "samples_of",
     "seeds_of",
-    "suite_summary",
 ]

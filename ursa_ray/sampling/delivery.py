@@ -6,6 +6,7 @@ A file is known to be whole by its hash, which the ledger has under the hash of 
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -18,6 +19,8 @@ from ursa_ray.ledger import Commit, Run, Store
 from ursa_ray.listener import Listener
 from ursa_ray.media import Read, cut_film, write_still
 from ursa_ray.plan import Plan, PlannedShot, Segment
+from ursa_ray.provenance import Encoded, Provenance, versions
+from ursa_ray.sampling.samples import Sample
 
 # A PNG of 1024x1024 takes a third of a second of a core, and so do its frames to be read.
 NUM_WRITING = 4
@@ -34,9 +37,9 @@ NOTE_EVERY = 32
 class Delivery(Listener):
     """Writes the files of shots into `out` for as long as the context lasts; told of segments as a render's listener.
 
-    `paths` has those of every shot, relative to `out`. Only missing and damaged ones are written. `arrived` is called
-    with the path and the sha256 of each file that is there, also from other threads. What goes wrong with files is
-    raised at the end, when all others are written.
+    `paths` has those of every shot, relative to `out`, and `samples` what it was asked for with. Only missing and
+    damaged ones are written. `arrived` is called with the path and the sha256 of each file that is there, also from
+    other threads. What goes wrong with files is raised at the end, when all others are written.
     """
 
     def __init__(
@@ -45,9 +48,11 @@ class Delivery(Listener):
         run: Run,
         out: Store,
         paths: Mapping[str, Sequence[str]],
+        samples: Mapping[str, Sample],
         arrived: Arrived = lambda path, sha256: None,
     ):
         self._plan, self._run, self._out, self._paths, self._arrived = plan, run, out, paths, arrived
+        self._samples = samples
         self._hashes = {shot.id: plan.of(shot).sha256 for shot in plan.shots}
         self._lacking = self._find_lacking()
         self._shots = {shot.id: shot for shot in plan.shots if shot.id in self._lacking}
@@ -91,12 +96,13 @@ class Delivery(Listener):
 
     def _write(self, shot: PlannedShot) -> str:
         """In a thread of the pool: the files of a shot, and their hash."""
-        film, sha256 = self._plan.of(shot), ""
+        sample, sha256 = self._samples[shot.id], ""
+        film = replace(self._plan.of(shot), title=sample.prompt)
         for path in self._lacking[shot.id]:
             folder, name = posixpath.split(path)
             with self._out.writing(folder) as local:
                 sweep_beside(local / name)
-                write_result(local / name, film, partial(segment_frames, self._run))
+                write_result(local / name, film, partial(segment_frames, self._run), sample.seed)
                 sha256 = file_sha256(local / name)
         self._tell(shot.id, sha256)
         return sha256
@@ -134,16 +140,14 @@ class Delivery(Listener):
 
     def _is_there(self, shot: str, path: str) -> bool:
         sha256 = self._run.samples.get(self._hashes[shot])
-        if sha256 is None or not self._out.exists(path):
-            return False
-        with self._out.reading(path) as file:
-            return file_sha256(file) == sha256
+        return sha256 is not None and self._out.sha256(path) == sha256
 
 
-def write_result(path: Path, film: Plan, read: Read) -> None:
-    """Publish a shot's frames: as PNG the only one, else as a film."""
+def write_result(path: Path, film: Plan, read: Read, seed: int) -> None:
+    """Publish a shot's frames, as PNG the only one, else as a film; either says what it is made of."""
     if path.suffix == ".png":
         ((_, frame),) = cut_film(film, read)
-        write_still(path, frame)
+        encoded = Encoded("png", film.width, film.height, film.fps, film.num_frames)
+        write_still(path, frame, film.title, Provenance(film, (0,), encoded, versions(), seed).to_comment())
     else:
-        write_planned_film(path, film, read)
+        write_planned_film(path, film, read, seed)

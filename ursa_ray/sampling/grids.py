@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from threading import Lock
 from typing import Self
 
+from ursa_ray.files import sweep_beside
 from ursa_ray.ledger import SAMPLES, Store
 from ursa_ray.media import read_note, write_grid
 from ursa_ray.suites import Result, Suite
@@ -58,7 +59,9 @@ class Grids:
         folder, name = posixpath.split(result.path)
         with ExitStack() as stack:
             files = [stack.enter_context(self._samples.reading(f"{SAMPLES}/{path}")) for path in parts(result)]
-            write_grid(stack.enter_context(self._out.writing(folder)) / name, files, COLUMNS, note)
+            local = stack.enter_context(self._out.writing(folder)) / name
+            sweep_beside(local)
+            write_grid(local, files, COLUMNS, note)
 
 
 def parts(result: Result) -> list[str]:

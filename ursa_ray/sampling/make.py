@@ -1,5 +1,6 @@
 """Makes what is missing of a sampling, by the director and the ledger of any render, and its files."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -8,6 +9,7 @@ from ursa_ray.executor import Executor
 from ursa_ray.failed import remove_failures
 from ursa_ray.files import ASIDE
 from ursa_ray.ledger import SAMPLES, Run, Store, open_store
+from ursa_ray.ledger.format import FORMAT_NAME
 from ursa_ray.listener import Listener, Several
 from ursa_ray.render import begin, make_segments
 from ursa_ray.sampling.delivery import Arrived, Delivery
@@ -42,7 +44,7 @@ def open_results(out: str | Path) -> Store:
 
 
 def require_apart(out: str, run: str) -> None:
-    """See that results and work do not lie among each other.
+    """See that results and work do not lie among each other, nor among the work of others.
 
     Raises:
         OptionError: they would, or there is no place.
@@ -53,6 +55,15 @@ def require_apart(out: str, run: str) -> None:
     results, work = (PurePosixPath(open_store(place).anywhere) for place in (out, run))
     if results.is_relative_to(work) or work.is_relative_to(results):
         raise OptionError(f"--out {out} and --run {run}: one is in the other. Give two places apart.")
+    _require_no_run("--out", [results, *results.parents])
+    _require_no_run("--run", work.parents)
+
+
+def _require_no_run(option: str, folders: Sequence[PurePosixPath]) -> None:
+    """See that none of these folders is a run; in a bucket that is not looked for, a request for each of them."""
+    for folder in folders:
+        if folder.is_absolute() and Path(folder, FORMAT_NAME).exists():
+            raise OptionError(f"{option}: {folder} is a run, whose work lies there. Give a place outside of it.")
 
 
 def require_no_film(run: Run) -> None:
@@ -72,10 +83,12 @@ def make_samples(
     listener: Listener | None = None,
     out: str | Path | None = None,
     arrived: Arrived = lambda path, sha256: None,
+    prepare: Callable[[], None] = lambda: None,
 ) -> Made:
     """Make samples that lack, and their files in `out` where they lack or are damaged; files appear as they are made.
 
-    `arrived` is called with path and sha256 of each file as soon as it is there, also from other threads.
+    `arrived` is called with path and sha256 of each file as soon as it is there, also from other threads; `prepare`
+    before anything is made, when nobody else can work on the run any more.
 
     Raises:
         OptionError: there can be no files in `out`, or the run is of a film.
@@ -86,12 +99,14 @@ def make_samples(
     require_no_film(run)
     plan, listener = planned.plan, listener or Listener()
     store = open_results(run.where(SAMPLES) if out is None else out)
+    samples = dict(zip(planned.shots, planned.samples, strict=True))
     paths: dict[str, list[str]] = {}
     for shot, path in dict.fromkeys(zip(planned.shots, planned.paths, strict=True)):
         paths.setdefault(shot, []).append(path)
     with run.locked():
+        prepare()
         num_missing = begin(plan, run, listener)
-        with Delivery(plan, run, store, paths, arrived) as delivery:
+        with Delivery(plan, run, store, paths, samples, arrived) as delivery:
             make_segments(plan, run, executor, Several(listener, delivery), delivery.spared)
         remove_failures(run)
     hashes = {shot.id: run.samples[plan.of(shot).sha256] for shot in plan.shots}

@@ -35,6 +35,10 @@ class Sample:
     video: Path | None = None
     where: str = ""
 
+    def __post_init__(self) -> None:
+        if self.image is not None and self.video is not None:
+            raise OptionError("--image and --video both say what a video starts from. Give one of them.")
+
     @property
     def condition(self) -> Path | None:
         return self.image if self.image is not None else self.video

@@ -1,23 +1,17 @@
 """Samples of a benchmark's suite, in the folder that its scorer is given, which holds nothing else."""
 
-import hashlib
 import posixpath
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
-from ursa_ray import __version__
 from ursa_ray.errors import OptionError
 from ursa_ray.executor import Executor
-from ursa_ray.files import file_sha256
 from ursa_ray.ledger import Run, Store
 from ursa_ray.listener import Listener
 from ursa_ray.sampling.grids import Grids, parts
 from ursa_ray.sampling.make import Made, make_samples, open_results, require_no_film
-from ursa_ray.sampling.planning import Planned
-from ursa_ray.sampling.samples import SUFFIXES, Sample, Settings
+from ursa_ray.sampling.record import RECORD, Evaluation, differences, read_record, write_record
+from ursa_ray.sampling.samples import SUFFIXES, Sample
 from ursa_ray.suites import Suite
 
 MAX_NAMED = 3
@@ -38,44 +32,84 @@ def samples_of(suite: Suite, seed: int) -> list[Sample]:
     ]
 
 
-def sample_suite(
-    suite: Suite, planned: Planned, run: Run, executor: Executor, out: str, listener: Listener | None = None
-) -> Made:
-    """Make what is missing of a suite in `out`, a folder or s3://bucket/prefix; `planned` is of its `samples_of`.
+def sample_suite(asked: Evaluation, run: Run, executor: Executor, listener: Listener | None = None) -> Made:
+    """Make what is missing of a suite, whose plan is of its `samples_of`.
 
-    Grids are put together from samples that stay in the run, each as soon as its samples are there.
+    Grids are put together from samples that stay in the run, each as soon as its samples are there. `evaluation.json`
+    in the run says from the beginning what is sampled, and in the end that all of it is.
 
     Raises:
         Those of `open_suite` and `make_samples`.
     """
     require_no_film(run)
-    store = open_suite(suite, out)
-    for path, text in suite.notes.items():
-        if not store.exists(path) or store.read(path) != text.encode():
-            store.put(path, text.encode())
-    if not suite.has_grids:
-        return make_samples(planned, run, executor, listener, out)
-    with Grids(suite, run.store, store) as grids:
-        return make_samples(planned, run, executor, listener, arrived=grids.add)
+    store, suite, planned = open_results(asked.out), asked.suite, asked.planned
+
+    def begin() -> None:
+        open_suite(asked, run)  # others may have worked here until now
+        if _why_others(asked, run):
+            for path in _results_in(store, suite):
+                store.remove(path)
+        write_record(run, asked.record)
+        for path, text in suite.notes.items():
+            if not store.exists(path) or store.read(path) != text.encode():
+                store.put(path, text.encode())
+
+    if suite.has_grids:
+        with Grids(suite, run.store, store) as grids:
+            made = make_samples(planned, run, executor, listener, arrived=grids.add, prepare=begin)
+    else:
+        made = make_samples(planned, run, executor, listener, asked.out, prepare=begin)
+    write_record(run, asked.finished(run, made))
+    return made
 
 
-def open_suite(suite: Suite, out: str) -> Store:
+def open_suite(asked: Evaluation, run: Run | None) -> Store:
     """Where a suite's results are to be, which holds no others: its scorer would read them, too.
 
+    `run` is where the work is, None if nothing is there yet.
+
     Raises:
-        OptionError: it holds others, or there can be none.
+        OptionError: it holds others, of this suite or another, or there can be none.
     """
-    store, known = open_results(out), {result.path for result in suite.results}
-    with ThreadPoolExecutor(NUM_LISTING, "listing") as pool:
-        listed = pool.map(lambda name: list(_results(store, name, set(suite.notes))), store.names(""))
-        others = [path for paths in listed for path in paths if path not in known]
+    _require_squares(asked)
+    store, known = open_results(asked.out), {result.path for result in asked.suite.results}
+    there = _results_in(store, asked.suite)
+    others = [path for path in there if path not in known]
     if others:
         more = f" and {len(others) - MAX_NAMED} more" if len(others) > MAX_NAMED else ""
         raise OptionError(
-            f"{out}: holds {', '.join(others[:MAX_NAMED])}{more}, which is not asked for now, and {suite.name}'s "
-            "scorer would read it. Remove it, or give another --out."
+            f"{asked.out}: holds {', '.join(others[:MAX_NAMED])}{more}, which is not asked for now, and "
+            f"{asked.suite.name}'s scorer would read it. Remove it, or give another --out."
+        )
+    if there and not asked.overwrite and (why := _why_others(asked, run)):
+        raise OptionError(
+            f"{asked.out}: holds {len(there)} results that are not of what is asked for now ({why}), and they would be "
+            "mixed. Give the same as before, another --out, or --overwrite to remove them first."
         )
     return store
+
+
+def _why_others(asked: Evaluation, run: Run | None) -> str:
+    """Why results that are there are not of what is asked for; "" if they are."""
+    before = None if run is None else read_record(run)
+    if before is None:
+        return f"no {RECORD} in --run says what they are"
+    return ", ".join(differences(before, asked.record))
+
+
+def _require_squares(asked: Evaluation) -> None:
+    width, height = asked.planned.plan.width, asked.planned.plan.height
+    if asked.suite.has_grids and width != height:
+        raise OptionError(
+            f"--size is {width}x{height}: {asked.suite.name}'s scorer cuts squares out of each result. "
+            f"Give one that is as high as wide, such as {height}x{height}."
+        )
+
+
+def _results_in(store: Store, suite: Suite) -> list[str]:
+    with ThreadPoolExecutor(NUM_LISTING, "listing") as pool:
+        listed = pool.map(lambda name: list(_results(store, name, set(suite.notes))), store.names(""))
+        return [path for paths in listed for path in paths]
 
 
 def _results(store: Store, path: str, notes: set[str]) -> Iterator[str]:
@@ -85,42 +119,3 @@ def _results(store: Store, path: str, notes: set[str]) -> Iterator[str]:
     elif path not in notes:
         for name in store.names(path):
             yield from _results(store, f"{path}/{name}", notes)
-
-
-def suite_summary(
-    suite: Suite, settings: Settings, seed: int, planned: Planned, run: Run, made: Made, out: str
-) -> dict[str, Any]:
-    """What was sampled, with what: all that is needed to do it again."""
-    plan = planned.plan
-    commits = [run.segments[segment.key] for segment in plan.segments]
-    return {
-        "suite": suite.name,
-        "out": out,
-        "files": {role: _file(path) for role, path in suite.files.items()},
-        "dimensions": list(suite.dimensions),
-        "number": suite.number,
-        "num_prompts": suite.num_prompts,
-        "num_cut_prompts": planned.num_cut,
-        "num_samples": suite.num_samples,
-        "num_files": len(suite.results),
-        "first_seed": seed,
-        "settings": asdict(settings) | {"steps": plan.segments[0].steps, "guidance": plan.segments[0].guidance},
-        "width": plan.width,
-        "height": plan.height,
-        "frames": plan.segments[0].num_frames,
-        "devices": sorted({commit.device for commit in commits if commit.device}),
-        "dtypes": sorted({commit.dtype for commit in commits if commit.dtype}),
-        "weights_sha256": plan.weights_sha256,
-        "plan_sha256": plan.sha256,
-        "version": __version__,
-        "generated_segments": made.generated_segments,
-        "reused_segments": made.reused_segments,
-    }
-
-
-def _file(path: Path) -> dict[str, str]:
-    """Where a file or a folder of files is, and the hash of what is in it."""
-    if path.is_file():
-        return {"path": str(path), "sha256": file_sha256(path)}
-    names = [f"{file_sha256(file)}  {file.name}\n" for file in sorted(path.iterdir()) if file.is_file()]
-    return {"path": str(path), "sha256": hashlib.sha256("".join(names).encode()).hexdigest()}

@@ -126,7 +126,7 @@ class Shot(Settings):
         starts = {"continue": self.continue_, "image": self.image, "video": self.video}
         given = [key for key, value in starts.items() if value is not None]
         if len(given) > 1:
-            yield (given[-1],), f"has {' and '.join(given)}; a shot starts from one of them"
+            yield (given[-1],), f"has {' and '.join(given)}; a shot starts from one of them. Leave the others out."
         yield from self._misplaced_beats()
 
     def _misplaced_beats(self) -> Iterator[Found]:

@@ -19,6 +19,7 @@ class Preset:
     Attributes:
         num_samples: of each prompt.
         motion: written into a video's prompt.
+        crf: of a video, 0 is best.
     """
 
     model: str
@@ -26,6 +27,7 @@ class Preset:
     guidance: float = 7.0
     motion: float | None = None
     negative_prompt: str = ""
+    crf: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Suite:
 
     `notes` are files that its scorer reads beside the results: path to text. `files` are those that it was read from,
     by what they are to it; `dimensions` and `number`, samples of each prompt, are what was asked for, if anything.
+    `scorers` are the scorer's own commands, in its own folder, with `{out}` for the results' and `{width}` for theirs.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Suite:
     preset: Preset
     results: tuple[Result, ...]
     files: dict[str, Path]
+    scorers: tuple[str, ...]
     notes: dict[str, str] = field(default_factory=dict)
     dimensions: tuple[str, ...] = ()
     number: int | None = None
