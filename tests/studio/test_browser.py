@@ -116,9 +116,11 @@ def test_a_page_that_is_closed_in_mid_render_costs_nothing(visit, studio):
 
 
 def test_of_two_people_at_once_neither_loses_anything(visit, studio):
-    first = visit()
-    begin(first, "shared", "lasting")
-    second = visit("shared")
+    first, second = visit(), visit()
+    begin(first, "Shared!", "lasting")
+    second.wait_for_timeout(3500)  # it lists what others have begun
+    second.click("#film input")
+    second.get_by_role("option", name="shared", exact=True).click()
     expect(second.locator("#editor")).to_contain_text("title: Two shots")
     type_at_the_end(first, "\n# from the first")
     board = studio.runs / ".studio" / "boards" / "shared" / "storyboard.yaml"
@@ -161,10 +163,8 @@ def test_images_and_videos_of_a_prompt_are_made_and_gone_on_with_in_rooms_of_the
     page = visit()
     page.get_by_role("tab", name="Images").click()
     page.fill("#image-prompt textarea", "a red circle")
-    page.fill("#image-number input", "2000")
-    page.click("#image-make")
-    expect(page.locator("#image-status")).to_contain_text("'--number': Input should be less than", timeout=LONG_MS)
-    page.fill("#image-number input", "1")
+    # Limits of Gradio's own would tell of a number without its name; those of the command line name the option.
+    assert {each.get_attribute("max") for each in page.locator("input[type=number]").all()} == {None}
     page.click("#image-make")
     page.get_by_role("tab", name="Videos").click()
     page.fill("#video-prompt textarea", "-a blue square moves to the left")
@@ -198,19 +198,7 @@ def test_images_and_videos_of_a_prompt_are_made_and_gone_on_with_in_rooms_of_the
     page.click("#video-settings button")
     expect(steps).to_have_value("300")
     page.click("#video-resume")
-    expect(page.locator("#video-status")).to_contain_text("Rendering", timeout=LONG_MS)
-    page.click("#video-cancel")
-    expect(page.locator("#video-resume")).to_be_enabled(timeout=LONG_MS)
-
-
-def test_a_film_that_was_begun_elsewhere_appears_on_a_page_that_is_open(visit):
-    page = visit()
-    other = visit()
-    begin(other, "Seen by Others!", "a few lines")
-    page.wait_for_timeout(4000)
-    page.click("#film input")
-    page.get_by_role("option", name="seen-by-others", exact=True).click()
-    expect(page.locator("#editor")).to_contain_text("title: A new film")
+    expect(page.locator("#video-cancel")).to_be_enabled(timeout=LONG_MS)
 
 
 def test_a_storyboard_and_its_picture_that_are_uploaded_together_become_a_film(visit):

@@ -324,6 +324,10 @@ def test_a_video_that_was_cancelled_is_gone_on_with_by_a_studio_that_is_started_
     assert (segment.negative_prompt, segment.film) == ("blurry", (0, 12))
     with pytest.raises(OptionError, match="nothing of this name was made here"):
         second.resume("video", "unknown")
+    write(tmp_path / "runs" / ".studio" / "samples" / "video", '{"prompt', f"{name}.json")
+    assert second.made("video") == []
+    with pytest.raises(OptionError, match="what was asked for is damaged. Make it anew"):
+        second.resume("video", name)
 
 
 def test_a_file_to_start_from_is_known_by_what_it_holds_and_must_be_a_picture_or_a_clip(desk, tmp_path):

@@ -71,7 +71,17 @@ class Asked:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        return cls(**json.loads(path.read_text("utf-8")))
+        """What was written.
+
+        Raises:
+            OptionError: it is not there, or damaged.
+        """
+        try:
+            return cls(**json.loads(path.read_text("utf-8")))
+        except FileNotFoundError:
+            raise OptionError(f"{path.stem}: nothing of this name was made here. Choose one of the list.") from None
+        except (ValueError, TypeError) as error:
+            raise OptionError(f"{path.stem}: what was asked for is damaged. Make it anew.") from error
 
     @property
     def _json(self) -> str:

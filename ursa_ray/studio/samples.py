@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -44,18 +45,20 @@ class Samples:
     def made(self, kind: Kind) -> list[tuple[str, str]]:
         """(label, name) of what was begun, the latest first; not of what ended before there was a run."""
         begun = sorted((self._folder / kind).glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-        return [(_label(path), path.stem) for path in begun if self._is_there(kind, path.stem)]
+        made = []
+        for path in begun:
+            with suppress(OptionError):
+                if self._is_there(kind, path.stem):
+                    made.append((_label(path), path.stem))
+        return made
 
     def asked(self, kind: Kind, name: str) -> Asked:
         """What a run was begun with.
 
         Raises:
-            OptionError: it was not begun here.
+            OptionError: it was not begun here, or that is damaged.
         """
-        try:
-            return Asked.read(self._path(kind, name))
-        except FileNotFoundError:
-            raise OptionError(f"{name}: nothing of this name was made here. Choose one of the list.") from None
+        return Asked.read(self._path(kind, name))
 
     def make(self, kind: Kind, asked: Asked) -> str:
         """Begin a command, or go on with it, if the same was asked for before; the name of its run.
