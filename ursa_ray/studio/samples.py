@@ -144,4 +144,4 @@ def _label(path: Path) -> str:
     """Tells apart what has the same prompt."""
     asked, begun = Asked.read(path), datetime.fromtimestamp(path.stat().st_mtime)
     words = " ".join(asked.prompt.split())[:MAX_LABEL_CHARS]
-    return f"{words}, seed {asked.seed or 0}, {begun:%Y-%m-%d %H:%M:%S}"
+    return f"{words}, seed {asked.seed or 0}, {begun:%d %b %H:%M:%S}"

@@ -67,8 +67,8 @@ class SamplesRoom:
             asked["seed"] = gr.Number(0, label="First seed", precision=0, min_width=90)
             asked["motion"] = gr.Number(9 if is_video else None, label="Motion", min_width=90, visible=is_video)
         with gr.Row(visible=is_video):
-            asked["duration"] = gr.Textbox(label="Duration, such as 4s", placeholder="a segment", min_width=90)
-            asked["extend"] = gr.Number(None, label="Or extend by segments", precision=0, min_width=90)
+            asked["duration"] = gr.Textbox(label="Duration", placeholder="such as 4s", min_width=90)
+            asked["extend"] = gr.Number(None, label="Extend (segments)", precision=0, min_width=90)
         with gr.Accordion("Model and settings", open=False, elem_id=f"{kind}-settings"):
             asked["model"] = gr.Dropdown(
                 ["tiny"],
