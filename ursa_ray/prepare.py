@@ -1,7 +1,7 @@
 """From a storyboard's path to a checked plan: everything that can be found wrong before anything is written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ursa_ray.checkpoint import Checkpoint, open_checkpoint
@@ -28,9 +28,13 @@ def prepare(path: Path, fetch: bool = False) -> Prepared:
     storyboard = load_storyboard(path)
     try:
         checkpoint = open_checkpoint(storyboard.model, base=storyboard.folder, fetch=fetch)
-        return prepare_with(storyboard, checkpoint, _assets(storyboard))
+        prepared = prepare_with(storyboard, checkpoint, _assets(storyboard))
     except CheckpointError as error:
         raise CheckpointError(f"{storyboard.where('model')}: {error}") from error
+    if checkpoint.folder is None:
+        words = f"{storyboard.where('model')}: {checkpoint.name} is not on this machine: rendering fetches it first."
+        return replace(prepared, warnings=[words, *prepared.warnings])
+    return prepared
 
 
 def prepare_with(

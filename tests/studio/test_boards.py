@@ -3,9 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from tests.storyboards import FROM_IMAGE, TWO_SHOTS, write
-from ursa_ray.errors import OptionError
+from ursa_ray.errors import AssetError, OptionError
 from ursa_ray.storyboard.loading import MAX_STORYBOARD_BYTES
 from ursa_ray.studio.boards import PICTURES, Boards, StaleError, film_name, plain_name
 
@@ -64,11 +65,12 @@ def test_a_text_that_is_too_long_is_refused_and_the_one_before_stays(boards):
 
 def test_another_picture_of_the_same_name_gets_a_number(boards, tmp_path):
     one, other = tmp_path / "one" / "a.png", tmp_path / "other" / "a.png"
-    for path, content in ((one, b"one"), (other, b"other")):
+    for path, colour in ((one, "red"), (other, "blue")):
         path.parent.mkdir()
-        path.write_bytes(content)
+        Image.new("RGB", (8, 8), colour).save(path)
+    red = one.read_bytes()
     assert [boards.add_asset("film", path) for path in (one, other, one)] == ["a.png", "a-2.png", "a.png"]
-    assert (boards.folder("film") / "a.png").read_bytes() == b"one"
+    assert (boards.folder("film") / "a.png").read_bytes() == red
     assert boards.assets("film") == ["a-2.png", "a.png"]
 
 
@@ -76,6 +78,20 @@ def test_what_is_no_picture_and_no_clip_is_refused(boards, tmp_path):
     upload = write(tmp_path, "<script>", "page.html")
     with pytest.raises(OptionError, match=r"'page\.html' is not taken"):
         boards.add_asset("film", upload)
+
+
+def test_a_file_that_is_only_called_a_picture_or_clip_is_refused_by_its_own_name(boards, tmp_path):
+    for name in ("bad.png", "bad.mp4"):
+        with pytest.raises(AssetError, match=rf"^{name}: is no"):
+            boards.add_asset("film", write(tmp_path, "no picture", name))
+    assert boards.assets("film") == []
+
+
+def test_a_file_that_is_only_called_a_picture_or_a_clip_is_refused_by_its_own_name(boards, tmp_path):
+    for name in ("bad.png", "bad.mp4"):
+        with pytest.raises(AssetError, match=rf"^{name}: is no"):
+            boards.add_asset("film", write(tmp_path, "no picture", name))
+    assert boards.assets("film") == []
 
 
 def test_an_example_comes_with_the_pictures_that_it_names_and_no_others(boards, tmp_path):
@@ -116,6 +132,18 @@ def test_whatever_a_file_is_called_it_stays_in_its_folder(text):
     assert plain.count(".") == 1 and not plain.startswith((".", "-"))
 
 
-@pytest.mark.parametrize(("given", "name"), [("My Film.yaml", "my-film"), ("---.yml", "upload"), ("\u00fc.yaml", "u")])
-def test_an_uploaded_storyboard_names_its_film(given, name):
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("My Film.yaml", "my-film"),
+        ("---.yml", "upload"),
+        ("\u00fc.yaml", "u"),
+        ("My Film!", "my-film"),
+        ("../../etc", "etc"),
+        ("../..", "film"),
+        ("one.two", "one-two"),
+        ("a_b-2", "a_b-2"),
+    ],
+)
+def test_whatever_people_call_a_film_becomes_a_name(given, name):
     assert film_name(given) == name

@@ -8,16 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.storyboards import FROM_IMAGE, TWO_SHOTS, write
-from ursa_ray.errors import LedgerError, OptionError
+from ursa_ray.checkpoint.hub import TINY
+from ursa_ray.errors import AssetError, LedgerError, OptionError
 from ursa_ray.ledger import Run
 from ursa_ray.media import probe
 from ursa_ray.studio import markup
 from ursa_ray.studio.answers import Answers
+from ursa_ray.studio.asked import Asked
+from ursa_ray.studio.assets import bring
 from ursa_ray.studio.children import last_complaint, pid_here
 from ursa_ray.studio.desk import Desk
-from ursa_ray.studio.samples import Asked
+from ursa_ray.studio.models import is_fetched_first, models
 from ursa_ray.studio.view import Phase
 
 LONG = TWO_SHOTS.replace("steps: 4", "steps: 900")
@@ -43,6 +47,12 @@ def new_desk(tmp_path):
 @pytest.fixture
 def desk(new_desk):
     return new_desk()
+
+
+def picture(path, colour="red"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (64, 48), colour).save(path)
+    return path
 
 
 def wait_for(condition, limit_s=90):
@@ -111,6 +121,118 @@ def test_a_film_that_the_command_line_rendered_opens_with_its_storyboard(new_des
     assert desk.boards.save("film", f"{opened.text}# more", opened.version)
 
 
+@pytest.fixture
+def render_elsewhere(tmp_path, run_command):
+    """Render a storyboard with a picture in a folder, and lose both; the run."""
+
+    def render(run, image="stills/sunset.png"):
+        picture(tmp_path / "else" / "stills" / "sunset.png")
+        board = write(tmp_path / "else", FROM_IMAGE.replace("title.png", image).replace("steps: 3", "steps: 1"))
+        assert run_command("render", board, "--run", run)[0] == 0
+        shutil.rmtree(tmp_path / "else")
+        return Run.open(run)
+
+    return render
+
+
+def test_a_run_of_a_picture_that_was_made_elsewhere_is_taken_again_here(new_desk, tmp_path, render_elsewhere):
+    render_elsewhere(tmp_path / "run")
+    desk = new_desk(opened=str(tmp_path / "run"))
+    (film,) = desk.films()
+    opened = desk.open(film)
+    assert "image: stills/sunset.png" in opened.text
+    assert desk.boards.assets(film) == ["stills/sunset.png"]
+    assert desk.check(film, opened.text).difference.num_new == 0
+    desk.render(film, opened.text, "title")
+    wait_for(lambda: Run.open(tmp_path / "run").takes == {"title[0]": 1})
+
+
+@pytest.mark.parametrize("name", ["storyboard.yaml", "../storyboard.png", "/title.png", "sub/../../other/title.png"])
+def test_a_strangers_run_puts_only_pictures_and_only_into_the_folder_of_its_film(
+    desk, tmp_path, render_elsewhere, name
+):
+    run = render_elsewhere(tmp_path / "runs" / "film")
+    hostile = FROM_IMAGE.replace("title.png", name)
+    boards = tmp_path / "runs" / ".studio" / "boards"
+    bring(run, run.plan(), write(boards / "film", hostile, "rendered.yaml"))
+    assert [path.name for path in boards.rglob("*") if path.is_file()] == ["rendered.yaml"]
+
+
+def test_an_asset_of_a_run_that_is_not_what_the_plan_says_is_not_taken(desk, tmp_path, render_elsewhere):
+    run = render_elsewhere(tmp_path / "runs" / "film")
+    sha256 = run.plan().segments[0].condition.sha256
+    picture(tmp_path / "other.png", "blue").replace(tmp_path / "runs" / "film" / "assets" / sha256)
+    assert desk.open("film").text
+    assert desk.boards.assets("film") == []
+
+
+def test_of_a_picture_that_lacks_it_is_said_which_upload_is_meant(desk, tmp_path):
+    desk.boards.add_asset("film", picture(tmp_path / "sunset.png"))
+    (found,) = desk.check("film", FROM_IMAGE.replace("title.png", "stills/sunset.png")).problems
+    assert found.text.endswith("no file stills/sunset.png. Uploaded: sunset.png; write image: sunset.png.")
+    (found,) = desk.check("film", FROM_IMAGE).problems
+    assert found.text.endswith("no file title.png. Uploaded: sunset.png. Name one of them, or upload title.png.")
+
+
+def test_single_results_of_the_command_line_are_no_films(desk, tmp_path, run_command):
+    runs = tmp_path / "runs"
+    assert run_command("image", "a red circle", "--steps=1", "--run", runs / "circle")[0] == 0
+    board = write(tmp_path, TWO_SHOTS.replace("steps: 4", "steps: 1"))
+    assert run_command("render", board, "--run", runs / "film")[0] == 0
+    (runs / "damaged").mkdir()
+    (runs / "damaged" / "FORMAT.json").write_text("{")
+    assert desk.films() == ["damaged", "film"]
+
+
+def test_a_model_that_is_not_here_is_said_to_be_fetched_first(desk):
+    board = TWO_SHOTS.replace("model: tiny", "model: BAAI/URSA-1.7B-FSQ320")
+    told = desk.check("film", board).warnings[0]
+    assert (told.line, told.text) == (3, "BAAI/URSA-1.7B-FSQ320 is not on this machine: rendering fetches it first.")
+    assert not any("fetches" in each.text for each in desk.check("film", TWO_SHOTS).warnings)
+
+
+def test_why_a_render_ended_is_told_without_folders_until_the_text_is_another(desk, tmp_path):
+    board = TWO_SHOTS.replace("model: tiny", "model: BAAI/URSA-1.7B-FSQ320")
+    opened = desk.begin("film")
+    version = desk.boards.save("film", board, opened.version)
+    desk.render("film", board)
+    wait_for(lambda: desk.look("film").view.complaint)
+    told = desk.look("film").view.complaint
+    assert told.startswith(
+        "line 3: model 'BAAI/URSA-1.7B-FSQ320' is not on this machine and the hub cannot be reached."
+    )
+    assert str(tmp_path) not in told
+    desk.boards.save("film", TWO_SHOTS, version)
+    assert desk.look("film").view.complaint == ""
+
+
+def test_models_to_choose_from_are_those_that_are_here_and_those_that_can_be_fetched(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for name in ("own--video", "other--text"):
+        shutil.copytree(TINY, tmp_path / f"models--{name}" / "snapshots" / ("0" * 40))
+        write(tmp_path / f"models--{name}" / "refs", "0" * 40, "main")
+    write(tmp_path / "models--other--text" / "snapshots" / ("0" * 40), "{}", "model_index.json")
+    chosen = {name: label for label, name in models("video")}
+    assert list(chosen) == ["tiny", "own/video", "BAAI/URSA-0.6B-FSQ320", "BAAI/URSA-1.7B-FSQ320"]
+    assert chosen["BAAI/URSA-0.6B-FSQ320"] == "BAAI/URSA-0.6B-FSQ320 (is fetched first)"
+    assert "BAAI/URSA-1.7B-IBQ1024" in dict(models("image")).values()
+    assert [name for name in ("tiny", "own/video", "BAAI/URSA-1.7B-FSQ320") if is_fetched_first(name)] == [
+        "BAAI/URSA-1.7B-FSQ320"
+    ]
+
+
+def test_a_storyboard_that_is_uploaded_gets_the_pictures_that_come_with_it(desk, tmp_path):
+    desk.begin("open")
+    paths = [picture(tmp_path / "title.png"), write(tmp_path, FROM_IMAGE, "new.yaml"), write(tmp_path, "no", "bad.png")]
+    answers = Answers(desk)
+    chosen, _, message, said = answers.upload("open", [str(path) for path in paths])
+    assert chosen["value"] == "new"
+    assert (desk.boards.assets("new"), desk.boards.assets("open")) == (["title.png"], [])
+    assert "Kept: new, title.png." in message and "bad.png: is not a PNG" in message
+    assert message in answers.open_said("new", said)
+    assert answers.open_said("open", "")[3] == ""
+
+
 def test_a_studio_that_is_started_again_finds_the_render_and_cancels_it(new_desk):
     first = new_desk()
     first.render("film", LONG)
@@ -175,9 +297,47 @@ def test_single_results_are_made_and_their_mistakes_told(desk):
     name = desk.samples.make("image", Asked("--help me", number=2, steps="4"))
     wait_for(lambda: desk.samples.look("image", name).view.phase is Phase.FINISHED)
     assert [path.suffix for path in desk.samples.look("image", name).files.values()] == [".png", ".png"]
+    ((label, made),) = desk.samples.made("image")
+    assert made == name and label.startswith("--help me, seed 0, ")
     assert desk.samples.make("image", Asked("--help me", number=2, steps="4")) == name
     wrong = desk.samples.make("image", Asked("a circle", steps="many"))
     wait_for(lambda: "Invalid value for '--steps'" in desk.samples.look("image", wrong).view.complaint)
+    assert [name for _, name in desk.samples.made("image")] == [name]
+
+
+def test_a_video_that_was_cancelled_is_gone_on_with_by_a_studio_that_is_started_again(new_desk, tmp_path):
+    first = new_desk().samples
+    start = first.keep(picture(tmp_path / "Sun set.png"))
+    asked = Asked("a red circle", "blurry", steps="900", seed=3, duration="1s", motion=2.5, start=start)
+    name = first.make("video", asked)
+    wait_for(lambda: first.look("video", name).view.phase is Phase.RENDERING)
+    first.cancel("video", name)
+    wait_for(lambda: first.look("video", name).view.phase is Phase.PAUSED, 30)
+
+    second = new_desk().samples
+    assert [made for _, made in second.made("video")] == [name]
+    assert second.asked("video", name) == asked
+    assert second.upload(start).name == "Sun-set.png"
+    assert second.resume("video", name) == name
+    wait_for(lambda: second.look("video", name).view.can_cancel)
+    (segment,) = second._look("video", name).run.plan().segments
+    assert (segment.negative_prompt, segment.film) == ("blurry", (0, 12))
+    with pytest.raises(OptionError, match="nothing of this name was made here"):
+        second.resume("video", "unknown")
+    write(tmp_path / "runs" / ".studio" / "samples" / "video", '{"prompt', f"{name}.json")
+    assert second.made("video") == []
+    with pytest.raises(OptionError, match="what was asked for is damaged"):
+        second.resume("video", name)
+
+
+def test_a_file_to_start_from_is_known_by_what_it_holds_and_must_be_a_picture_or_a_clip(desk, tmp_path):
+    one, same, other = (tmp_path / folder / "a.png" for folder in ("one", "same", "other"))
+    for path, colour in ((one, "red"), (same, "red"), (other, "blue")):
+        picture(path, colour)
+    kept = desk.samples.keep(one)
+    assert desk.samples.keep(same.rename(same.with_name("b.png"))) == kept != desk.samples.keep(other)
+    with pytest.raises(AssetError, match=r"^bad\.mp4: is no whole"):
+        desk.samples.keep(write(tmp_path, "no clip", "bad.mp4"))
 
 
 def test_what_a_studio_begins_has_the_options_that_it_was_given(new_desk, tmp_path):
@@ -211,7 +371,7 @@ def test_a_text_that_no_command_can_be_given_is_refused_and_leaves_nothing(desk)
     for asked in (Asked("a\0b"), Asked("a \ud800"), Asked("a", model="tiny\0")):
         with pytest.raises(OptionError, match="control character"):
             desk.samples.make("image", asked)
-    assert desk.samples.names("image") == []
+    assert desk.samples.made("image") == []
 
 
 def test_half_of_a_character_is_a_mistake_with_its_line(desk):
@@ -232,8 +392,8 @@ def test_a_render_that_is_refused_changes_nothing_of_the_one_that_goes_on(desk):
 
 def test_of_several_uploads_those_that_are_taken_and_those_that_are_not_are_told(desk, tmp_path):
     desk.begin("film")
-    paths = [write(tmp_path, "picture", "a.png"), write(tmp_path, "<script>", "b.html"), write(tmp_path, "c", "c.png")]
-    _, listed, message = Answers(desk).upload("film", [str(path) for path in paths])
+    paths = [picture(tmp_path / "a.png"), write(tmp_path, "<script>", "b.html"), picture(tmp_path / "c.png")]
+    _, listed, message, _ = Answers(desk).upload("film", [str(path) for path in paths])
     assert "a.png" in listed and "c.png" in listed
     assert "Kept: a.png, c.png." in message and "b.html" in message and "is not taken" in message
 

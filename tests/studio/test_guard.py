@@ -112,6 +112,13 @@ def test_a_port_that_is_taken_is_told_with_the_option_that_chooses_another(run_c
     assert code == 2 and f"--port {port} is taken. Give another --port" in err
 
 
+def test_a_run_that_is_not_there_is_told_before_the_studio_starts(run_command, tmp_path):
+    write(tmp_path / "other", "not a run", "notes.txt")
+    for place in ("nowhere", "other"):
+        code, _, err = run_command("studio", "--open", tmp_path / place)
+        assert code == 2 and f"--open {tmp_path / place}: is not a run" in err
+
+
 def test_an_address_of_another_machine_is_told(run_command, tmp_path):
     password = write(tmp_path, "secret\n", "password")
     code, _, err = run_command("studio", "--host", "192.0.2.1", "--password-file", password)

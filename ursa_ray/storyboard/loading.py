@@ -20,15 +20,18 @@ MAX_ASSET_BYTES = {"image": 50 * 10**6, "video": 2 * 10**9}
 VERSIONS = (1,)
 
 
-def load_storyboard(path: Path) -> Storyboard:
-    """The storyboard in the YAML file `path`, whose images and clips are files in the folder of `path`."""
+def load_storyboard(path: Path, with_assets: bool = True) -> Storyboard:
+    """The storyboard in the YAML file `path`, whose images and clips are files in the folder of `path`.
+
+    Whether these are there is a matter of `with_assets`.
+    """
     data, source = read_yaml(read_text(path), str(path), path.parent)
     _check_version(data, source)
     try:
         storyboard = Storyboard.model_validate(data, context=source)
     except ValidationError as error:
         raise StoryboardError(in_lines([*explain(error, source), *misread(source)], source)) from None
-    if problems := [*misread(source), *_asset_problems(storyboard, source)]:
+    if problems := [*misread(source), *(_asset_problems(storyboard, source) if with_assets else ())]:
         raise StoryboardError(in_lines(problems, source))
     return storyboard
 

@@ -8,7 +8,7 @@ import gradio as gr
 
 from ursa_ray.errors import LedgerError, UrsaRayError
 from ursa_ray.studio import markup
-from ursa_ray.studio.boards import STORYBOARDS
+from ursa_ray.studio.boards import STORYBOARDS, film_name
 from ursa_ray.studio.desk import Desk, Shown
 from ursa_ray.studio.view import View
 
@@ -18,6 +18,7 @@ NO_STORYBOARD = (
     "a part again, paste it here."
 )
 NO_SUCH_FILM = "There is no film of this name. Begin it above."
+A_FEW_LINES = "a few lines"
 WHOLE = "The whole film, {:.1f} s"
 
 # What a page remembers of the last look: what it showed of the run, of which text the plan is, what is played, and
@@ -41,37 +42,49 @@ class Answers:
         films, examples = self._desk.films(), self._desk.examples()
         film = request.query_params.get("film") or (films[0] if films else None)
         first = "quickstart" if "quickstart" in examples else None
-        return gr.update(choices=films, value=film), gr.update(choices=["", *examples], value=first or "")
+        begins_as = [(A_FEW_LINES, ""), *((name, name) for name in examples)]
+        return gr.update(choices=films, value=film), gr.update(choices=begins_as, value=first or "")
+
+    def films(self, listed: list[str]) -> tuple[Any, list[str]]:
+        """What can be chosen by now, if that is not what is listed: others begin films, too."""
+        films = self._desk.films()
+        return gr.skip() if films == listed else gr.update(choices=films), films
 
     def begin(self, name: str, example: str | None) -> tuple[Any, Any, str]:
         """Film, name and message."""
-        film = name.strip() or example or ""
+        film = film_name(name) if name.strip() else example or ""
         try:
             self._desk.begin(film, example or None)
         except TOLD as error:
             return gr.skip(), gr.skip(), markup.complained(error)
         return gr.update(choices=self._desk.films(), value=film), "", ""
 
-    def upload(self, film: str | None, paths: list[str]) -> tuple[Any, Any, str]:
-        """Film, assets and message; a storyboard becomes a film of its own."""
+    def upload(self, film: str | None, paths: list[str]) -> tuple[Any, Any, str, str]:
+        """Film, assets and message, and what to say once the film is open.
+
+        A storyboard becomes a film of its own, which gets the pictures and clips that come with it.
+        """
         kept, chosen, refused = [], film, ""
-        for path in map(Path, paths):
+        for path in sorted(map(Path, paths), key=lambda path: not _is_storyboard(path)):
             try:
-                kept.append(self._keep(film, path))
+                kept.append(self._keep(chosen, path))
             except TOLD as error:
                 refused += markup.complained(error)
             else:
-                chosen = kept[-1] if path.suffix.lower() in STORYBOARDS else chosen
+                chosen = kept[-1] if _is_storyboard(path) else chosen
         if not kept:
-            return gr.skip(), gr.skip(), refused
+            return gr.skip(), gr.skip(), refused, ""
         listed = markup.assets(self._desk.boards.assets(chosen)) if chosen else ""
         message = markup.said(f"Kept: {', '.join(kept)}.") + refused
-        return gr.update(choices=self._desk.films(), value=chosen), listed, message
+        return gr.update(choices=self._desk.films(), value=chosen), listed, message, message if chosen != film else ""
 
     def _keep(self, film: str | None, path: Path) -> str:
-        if path.suffix.lower() in STORYBOARDS:
-            return self._desk.take_in(path)
-        return self._desk.boards.add_asset(film or "", path)
+        return self._desk.take_in(path) if _is_storyboard(path) else self._desk.boards.add_asset(film or "", path)
+
+    def open_said(self, film: str | None, said: str) -> tuple[Any, ...]:
+        """As `open`; what was said of this film before it was open stays, and is forgotten."""
+        editor, version, assets, message, part = self.open(film)
+        return editor, version, assets, message or said, part, ""
 
     def open(self, film: str | None) -> tuple[str, str, str, str, None]:
         """Editor, version, assets, message and part of a film that was chosen."""
@@ -185,6 +198,10 @@ class Answers:
         except TOLD as error:
             return markup.complained(error)
         return markup.link(path, path.name, what)
+
+
+def _is_storyboard(path: Path) -> bool:
+    return path.suffix.lower() in STORYBOARDS
 
 
 def _digest(*parts: object) -> str:

@@ -12,8 +12,9 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from ursa_ray.errors import InputError, OptionError
+from ursa_ray.errors import AssetError, InputError, OptionError
 from ursa_ray.files import published
+from ursa_ray.media import asset_sha256
 from ursa_ray.storyboard import load_storyboard
 from ursa_ray.storyboard.loading import MAX_STORYBOARD_BYTES
 
@@ -26,6 +27,7 @@ CLIPS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".ts"})
 STORYBOARDS = frozenset({".yaml", ".yml"})
 
 MAX_NAME_CHARS = 80
+MAX_FILM_CHARS = 56  # leaves room for a number
 
 
 class StaleError(OptionError):
@@ -81,7 +83,7 @@ class Boards:
             if version != ("" if before is None else before.version):
                 raise StaleError(
                     f"{name}: somebody else has changed this storyboard since you opened it, so yours is not saved. "
-                    "Copy what you need, and open the film again to see theirs; or begin a new film with your text."
+                    "Copy what you need, and reload the page to see theirs; or begin a new film with your text."
                 )
             _write(self.path(name), text)
         return version_of(text)
@@ -112,14 +114,13 @@ class Boards:
         Nothing that is there is replaced: another file of the same name gets a number.
 
         Raises:
-            OptionError: its suffix is not that of a picture or clip.
+            OptionError, AssetError: it is none.
         """
         plain = plain_name(upload.name, PICTURES | CLIPS)
+        require_usable(upload)
         with self._lock:
             path = _free(self.folder(name) / plain, upload)
-            if not path.exists():
-                with published(path) as aside:
-                    shutil.copyfile(upload, aside)
+            copy_once(upload, path)
         return path.name
 
     def assets(self, name: str) -> list[str]:
@@ -138,10 +139,7 @@ class Boards:
         root = storyboard.parent.resolve()
         for shot in board.shots:
             if (asset := board.asset_path(shot)) is not None:
-                target = self.folder(name) / asset.resolve().relative_to(root)
-                if not target.exists():
-                    with published(target) as aside:
-                        shutil.copyfile(asset, aside)
+                copy_once(asset, self.folder(name) / asset.resolve().relative_to(root))
 
 
 def require_name(name: str) -> str:
@@ -167,14 +165,37 @@ def plain_name(given: str, suffixes: frozenset[str]) -> str:
     suffix = f".{suffix.lower()}"
     if suffix not in suffixes:
         raise OptionError(f"{last[:60]!r} is not taken, expected a file of {', '.join(sorted(suffixes))}.")
-    ascii_only = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", ascii_only).strip("-_")[:MAX_NAME_CHARS]
-    return f"{plain or 'upload'}{suffix}"
+    return f"{_plain(stem)[:MAX_NAME_CHARS] or 'upload'}{suffix}"
 
 
 def film_name(given: str) -> str:
-    """What a storyboard's file is called, as the name of a film."""
-    return plain_name(given, STORYBOARDS).rpartition(".")[0].lower()[:56].strip("-_") or "film"
+    """What somebody calls a film, or its storyboard's file, as a name for it."""
+    stem = given if Path(given).suffix.lower() not in STORYBOARDS else plain_name(given, STORYBOARDS).rpartition(".")[0]
+    return _plain(stem).lower()[:MAX_FILM_CHARS].strip("-_") or "film"
+
+
+def _plain(words: str) -> str:
+    ascii_only = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", ascii_only).strip("-_")
+
+
+def require_usable(upload: Path) -> None:
+    """See that a picture decodes, and that a clip has a first frame.
+
+    Raises:
+        AssetError: it is none, as its user knows it.
+    """
+    try:
+        asset_sha256(upload, "image" if upload.suffix.lower() in PICTURES else "clip")
+    except AssetError as error:
+        raise AssetError(str(error).replace(str(upload), upload.name[:60])) from error
+
+
+def copy_once(source: Path, target: Path) -> None:
+    """Whole or not at all; what is there stays."""
+    if not target.exists():
+        with published(target) as aside:
+            shutil.copyfile(source, aside)
 
 
 def encoded(text: str) -> bytes:

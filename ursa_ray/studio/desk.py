@@ -3,18 +3,20 @@
 import hashlib
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ursa_ray.errors import LedgerError, OptionError, StoryboardError
 from ursa_ray.plan import Plan
 from ursa_ray.storyboard import read_text
+from ursa_ray.studio.assets import bring, with_uploads
 from ursa_ray.studio.boards import NAME, Boards, Opened, film_name, require_name
 from ursa_ray.studio.checking import Checked, check, problem
 from ursa_ray.studio.children import Children
 from ursa_ray.studio.looking import Look
 from ursa_ray.studio.pictures import Pictures
 from ursa_ray.studio.samples import Samples
+from ursa_ray.studio.shelf import Shelf
 from ursa_ray.studio.view import Facts, State, View, view
 
 PRIVATE = ".studio"  # in the folder of the runs; no run can have this name
@@ -50,19 +52,19 @@ class Desk:
         self, runs: Path, storyboards: Path, shown: Path, opened: str | None = None, making: Sequence[str] = ()
     ):
         self._runs, self._storyboards = runs, storyboards
+        self._shelf = Shelf(runs)
         self._opened = {} if opened is None else {_name_of(opened): opened}
         self.boards = Boards(runs / PRIVATE / "boards")
         self._children = Children(runs / PRIVATE / "logs", making)
         self._pictures = Pictures(shown)
         self.samples = Samples(runs / PRIVATE / "samples", self._pictures, making)
         self._looks: dict[str, Look] = {}
+        self._rendered: dict[str, Path] = {}
         self._lock = threading.Lock()
 
     def films(self) -> list[str]:
-        """Names of what can be opened, runs and storyboards; what was asked for at the start comes first."""
-        there = list(self._runs.iterdir()) if self._runs.is_dir() else []
-        runs = {path.name for path in there if NAME.fullmatch(path.name) and (path / "FORMAT.json").exists()}
-        return [*self._opened, *sorted((runs | set(self.boards.names())) - self._opened.keys())]
+        """Names of what can be opened, runs of films and storyboards; what was asked for at the start comes first."""
+        return [*self._opened, *sorted((self._shelf.films() | set(self.boards.names())) - self._opened.keys())]
 
     def examples(self) -> list[str]:
         return sorted(path.stem for path in self._storyboards.glob("*.yaml") if NAME.fullmatch(path.stem))
@@ -76,6 +78,7 @@ class Desk:
         if (opened := self.boards.open(film)) is not None:
             return opened
         if (kept := self._look(film).storyboard()) is not None:
+            self._bring_assets(film, kept)
             return Opened(kept, "")
         return self.begin(film, film) if film in self.examples() else Opened("", "")
 
@@ -114,7 +117,9 @@ class Desk:
         with look.lock:  # of what is quick: planning hashes pictures and decodes clips
             before, run = self._facts(film).plan, look.run
             takes, segments = ({}, {}) if run is None else (dict(run.takes), dict(run.segments))
-        return check(text, self.boards.folder(film), before, takes, segments)
+        checked = check(text, self.boards.folder(film), before, takes, segments)
+        uploads = self.boards.assets(film)
+        return replace(checked, problems=tuple(with_uploads(each, uploads) for each in checked.problems))
 
     def render(self, film: str, text: str, retake: str | None = None) -> None:
         """Begin to render a text, or go on, in a process of its own.
@@ -132,7 +137,7 @@ class Desk:
             raise OptionError(f"{film}: is being rendered already{by}. Wait for it, or cancel it first.")
         if retake is not None and retake not in now.parts:
             raise OptionError(f"Choose what to take again: {', '.join(now.parts) or 'nothing is rendered yet'}.")
-        board = self.boards.rendered(film, text)
+        self._rendered[film] = board = self.boards.rendered(film, text)
         options = [f"--run={self.url(film)}", "--log-format=json", *_previews(checked.plan)]
         options += [] if retake is None else [f"--retake={retake}"]
         self._children.begin(film, "render", board, *options)
@@ -158,7 +163,7 @@ class Desk:
         look = self._look(film)
         with look.lock:
             facts = look.facts()
-            now = view(facts)
+            now = view(replace(facts, complaint=self._told(film, facts.complaint)))
             if look.run is None or facts.plan is None:
                 return Shown(now)
             begun = {each.key: each.num_done for each in now.segments if each.state is State.BEGUN}
@@ -205,6 +210,22 @@ class Desk:
         now = self.look(film).view
         part = "" if now.film else f"-first-{now.seconds_playable:.1f}s"
         return self._pictures.named(self.play(film), f"{film}{part}.mp4")
+
+    def _bring_assets(self, film: str, text: str) -> None:
+        look = self._look(film)
+        plan = look.facts().plan
+        if look.run is not None and plan is not None:
+            bring(look.run, plan, self.boards.rendered(film, text))
+
+    def _told(self, film: str, complaint: str) -> str:
+        """A complaint with lines and names for paths of this machine; "" once its text was changed."""
+        if not complaint or (board := self._rendered.get(film)) is None:
+            return complaint
+        opened = self.boards.open(film)
+        if opened is not None and opened.text != board.read_text("utf-8"):
+            return ""
+        lines = [problem(line, board) for line in complaint.replace(self.url(film), film).splitlines()]
+        return "\n".join(line.text if line.line is None else f"line {line.line}: {line.text}" for line in lines)
 
     def _facts(self, film: str) -> Facts:
         """Nothing of a run that is damaged: rendering it again mends that, or says what does."""

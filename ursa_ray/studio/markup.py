@@ -32,11 +32,11 @@ def complained(error: object) -> str:
     return f'<p class="complained" role="alert">{escape(str(error))}</p>'
 
 
-def status(view: View) -> str:
+def status(view: View, parts: str = "segments") -> str:
     """Where a run is, in one line and a bar."""
     # What starts tells nothing yet: what is there may be the film before it.
     is_told = bool(view.segments) and view.phase is not Phase.STARTING
-    about = [f"{view.num_made} of {len(view.segments)} segments"] if is_told else []
+    about = [f"{view.num_made} of {len(view.segments)} {parts}"] if is_told else []
     if view.is_busy and is_told:
         about.append(f"{view.share:.0%}")
     if view.seconds_left is not None:

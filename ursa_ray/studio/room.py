@@ -6,10 +6,11 @@ from typing import Any
 import gradio as gr
 
 from ursa_ray.studio import markup
-from ursa_ray.studio.answers import LOOKED, NO_FILM, REMEMBERED, Answers
+from ursa_ray.studio.answers import A_FEW_LINES, LOOKED, NO_FILM, REMEMBERED, Answers
 from ursa_ray.studio.boards import CLIPS, PICTURES, STORYBOARDS
 
 LOOK_EVERY_S = 1.0
+LIST_EVERY_S = 3.0  # what can be chosen
 
 # The address of the page names its film: whoever opens it again, or is given it, sees the same.
 KEEP_ADDRESS = """(film) => {
@@ -28,6 +29,7 @@ class Room:
     def __init__(self, page: gr.Blocks, answers: Answers):
         self._page, self._answers = page, answers
         self.version, self.digest, self.checked, self.playing, self.busy = (gr.State("") for _ in range(5))
+        self.said = gr.State("")  # of a film that is about to be opened
         self._choose()
         with gr.Row():
             with gr.Column(scale=6, min_width=320):
@@ -46,7 +48,7 @@ class Room:
                 label="New film", placeholder="its name", max_length=64, scale=2, min_width=130, elem_id="name"
             )
             self.example = gr.Dropdown(
-                [""], value="", label="that begins as", scale=2, min_width=130, elem_id="example"
+                [(A_FEW_LINES, "")], value="", label="that begins as", scale=2, min_width=130, elem_id="example"
             )
             self.begin = gr.Button("Begin", scale=1, min_width=90, elem_id="begin")
         self.message = gr.HTML(markup.said(NO_FILM), elem_id="message")
@@ -84,12 +86,15 @@ class Room:
     def _connect_choice(self) -> None:
         """What leads to another film, or to a first."""
         self._page.load(self._answers.load, None, [self.film, self.example], **QUIET)
+        # Not when it is focused: Gradio keeps the index of what is chosen until that ends, and ticks another.
+        listed = gr.State([])
+        gr.Timer(LIST_EVERY_S).tick(self._answers.films, listed, [self.film, listed], **QUIET)
         chosen = [self.film, self.name, self.message]
         self.begin.click(self._answers.begin, [self.name, self.example], chosen, **QUIET)
-        chosen = [self.film, self.assets, self.message]
+        chosen = [self.film, self.assets, self.message, self.said]
         self.upload.upload(self._answers.upload, [self.film, self.upload], chosen, **QUIET)
-        opened = [self.editor, self.version, self.assets, self.message, self.part]
-        shown = self.film.change(self._answers.open, self.film, opened, **QUIET)
+        opened = [self.editor, self.version, self.assets, self.message, self.part, self.said]
+        shown = self.film.change(self._answers.open_said, [self.film, self.said], opened, **QUIET)
         self._look_after(shown).then(None, self.film, None, js=KEEP_ADDRESS)
 
     def _connect_work(self) -> None:

@@ -1,59 +1,24 @@
 """Single images and videos: what `ursa-ray image` and `ursa-ray video` make, each command a run of its own."""
 
-import hashlib
-import re
-import shutil
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 from ursa_ray.errors import OptionError
-from ursa_ray.files import file_sha256, published
+from ursa_ray.files import file_sha256
 from ursa_ray.ledger import SAMPLES
-from ursa_ray.studio.boards import CLIPS, NAME, PICTURES, plain_name, require_name
+from ursa_ray.ledger.format import FORMAT_NAME
+from ursa_ray.studio.asked import Asked, Kind
+from ursa_ray.studio.boards import CLIPS, PICTURES, copy_once, plain_name, require_name, require_usable
 from ursa_ray.studio.children import Children
 from ursa_ray.studio.looking import Look
 from ursa_ray.studio.pictures import Pictures
 from ursa_ray.studio.view import Phase, View, view
 
-Kind = Literal["image", "video"]
-
-NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")  # tabs and new lines may be in a prompt
-MAX_WORDS_CHARS = 40  # of a prompt, in a name
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What to make, by the options of the command line; "" is the model's own.
-
-    Attributes:
-        start: an uploaded picture that a video starts from, or a clip that it goes on after.
-        extend: go on for so many segments.
-    """
-
-    prompt: str
-    model: str = "tiny"
-    size: str = ""
-    number: int = 1
-    seed: int = 0
-    steps: str = ""
-    guidance: str = ""
-    motion: float | None = None
-    extend: int | None = None
-    start: Path | None = None
-
-    def arguments(self, kind: Kind) -> list[str]:
-        """Of the command line. The prompt comes last, where nothing of it can be an option."""
-        start = None if self.start is None else "image" if self.start.suffix in PICTURES else "video"
-        options = {"model": self.model, "size": self.size, "number": self.number, "seed": self.seed}
-        options |= {"steps": self.steps, "guidance": self.guidance}
-        if kind == "video":
-            options |= {"motion": self.motion, "extend": self.extend or None}
-            options |= {} if start is None else {start: self.start}
-        given = [f"--{name}={str(value).strip()}" for name, value in options.items() if value not in (None, "")]
-        return [kind, *given, "--log-format=json", "--", self.prompt]
+MAX_LABEL_CHARS = 60  # of a prompt
 
 
 @dataclass(frozen=True)
@@ -65,18 +30,35 @@ class Results:
 
 
 class Samples:
-    """Commands of both kinds, all with the options `making`, and their runs, in `folder`."""
+    """Commands of both kinds, all with the options `making`, and their runs, in `folder`.
+
+    Beside each run lies what was asked for.
+    """
 
     def __init__(self, folder: Path, pictures: Pictures, making: Sequence[str] = ()):
         self._folder, self._pictures = folder, pictures
+        self._uploads = folder / "uploads"
         self._children = Children(folder / "logs", making)
         self._looks: dict[str, Look] = {}
         self._lock = threading.Lock()
 
-    def names(self, kind: Kind) -> list[str]:
-        """Of the runs that are there, the latest first."""
-        there = [path for path in (self._folder / kind).glob("*") if NAME.fullmatch(path.name)]
-        return [path.name for path in sorted(there, key=lambda path: path.stat().st_mtime, reverse=True)]
+    def made(self, kind: Kind) -> list[tuple[str, str]]:
+        """(label, name) of what was begun, the latest first; not of what ended before there was a run."""
+        begun = sorted((self._folder / kind).glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        made = []
+        for path in begun:
+            with suppress(OptionError):
+                if self._is_there(kind, path.stem):
+                    made.append((_label(path), path.stem))
+        return made
+
+    def asked(self, kind: Kind, name: str) -> Asked:
+        """What a run was begun with.
+
+        Raises:
+            OptionError: it was not begun here, or that is damaged.
+        """
+        return Asked.read(self._path(kind, name))
 
     def make(self, kind: Kind, asked: Asked) -> str:
         """Begin a command, or go on with it, if the same was asked for before; the name of its run.
@@ -84,26 +66,39 @@ class Samples:
         Raises:
             OptionError: there is no prompt, it is being made, or a text is none that a command can be given.
         """
-        if not asked.prompt.strip():
-            raise OptionError("There is no prompt. Say what to make.")
-        arguments = asked.arguments(kind)
-        if (wrong := NO_TEXT.search("".join(arguments))) is not None:
-            raise OptionError(f"There is a control character (U+{ord(wrong[0]):04X}) in what is asked for. Delete it.")
-        name = _name(asked.prompt, arguments)
-        run = self._folder / kind / name
-        self._children.begin(f"{kind}-{name}", arguments[0], f"--run={run}", *arguments[1:])
-        run.mkdir(parents=True, exist_ok=True)  # from now on it is listed
+        command, *arguments = asked.arguments(kind, self._uploads)
+        path = self._path(kind, name := asked.name)
+        asked.write(path)
+        self._children.begin(f"{kind}-{name}", command, f"--run={path.with_suffix('')}", *arguments)
         self._look(kind, name).expire()
         return name
 
-    def keep(self, upload: Path) -> Path:
-        """A picture or clip to start from, under the hash of its content."""
-        suffix = Path(plain_name(upload.name, PICTURES | CLIPS)).suffix
-        kept = self._folder / "uploads" / f"{file_sha256(upload)}{suffix}"
-        if not kept.exists():
-            with published(kept) as aside:
-                shutil.copyfile(upload, aside)
-        return kept
+    def resume(self, kind: Kind, name: str) -> str:
+        """Go on with a run as it was begun.
+
+        Raises:
+            OptionError: it was not begun here, or is being made.
+        """
+        return self.make(kind, self.asked(kind, name))
+
+    def keep(self, upload: Path) -> str:
+        """A picture or clip to start from: by the hash of its content, under its first name; as `Asked.start`.
+
+        Raises:
+            OptionError, AssetError: it is none.
+        """
+        plain = plain_name(upload.name, PICTURES | CLIPS)
+        require_usable(upload)
+        folder = self._uploads / file_sha256(upload)
+        kept = next(folder.glob("[!.]*"), folder / plain)
+        copy_once(upload, kept)
+        return f"{folder.name}/{kept.name}"
+
+    def upload(self, start: str) -> Path:
+        """A copy for the page of what was kept."""
+        shown = self._pictures.folder / start
+        copy_once(self._uploads / start, shown)
+        return shown
 
     def cancel(self, kind: Kind, name: str) -> None:
         look = self._look(kind, name)
@@ -120,6 +115,7 @@ class Samples:
         look = self._look(kind, name)
         with look.lock:
             facts, run = look.facts(), look.run
+            facts = replace(facts, complaint=facts.complaint.replace(f"{self._folder}/", ""))
             if run is None or facts.plan is None:
                 return Results(view(facts))
             files = {name: self._pictures.result(run, f"{SAMPLES}/{name}") for name in run.store.names(SAMPLES)}
@@ -129,6 +125,13 @@ class Samples:
                 shown = replace(shown, phase=Phase.JOINING)
             return Results(shown, files)
 
+    def _is_there(self, kind: Kind, name: str) -> bool:
+        is_run = (self._folder / kind / name / FORMAT_NAME).exists()
+        return is_run or self._children.is_running(f"{kind}-{name}")
+
+    def _path(self, kind: Kind, name: str) -> Path:
+        return self._folder / kind / f"{require_name(name)}.json"
+
     def _look(self, kind: Kind, name: str) -> Look:
         url = str(self._folder / kind / require_name(name))
         with self._lock:
@@ -137,7 +140,8 @@ class Samples:
             return self._looks[url]
 
 
-def _name(prompt: str, arguments: list[str]) -> str:
-    """A few words to recognise it by, and a hash of all that was asked for."""
-    words = re.sub("[^a-z0-9]+", "-", prompt.lower()).strip("-")[:MAX_WORDS_CHARS].strip("-")
-    return f"{words or 'prompt'}-{hashlib.sha256(repr(arguments).encode()).hexdigest()[:8]}"
+def _label(path: Path) -> str:
+    """Tells apart what has the same prompt."""
+    asked, begun = Asked.read(path), datetime.fromtimestamp(path.stat().st_mtime)
+    words = " ".join(asked.prompt.split())[:MAX_LABEL_CHARS]
+    return f"{words}, seed {asked.seed or 0}, {begun:%d %b %H:%M:%S}"

@@ -12,6 +12,7 @@ from socket import SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, getaddrinfo, socket
 from tempfile import TemporaryDirectory
 
 from ursa_ray.errors import OptionError
+from ursa_ray.ledger import Run
 from ursa_ray.studio.desk import Desk
 from ursa_ray.studio.guard import LOCAL_NAMES
 
@@ -73,10 +74,13 @@ def serve(options: StudioOptions, tell: Callable[[str], None]) -> None:
     """Serve until interrupted; `tell` is given the address once it answers.
 
     Raises:
-        OptionError: the port is taken, or the address is not one of this machine.
+        OptionError: the port is taken, the address is not one of this machine, or there is no run to open.
+        LedgerError: that run is damaged.
         OSError: a folder cannot be written.
     """
     _require_free(options)
+    if options.opened is not None:
+        _require_run(options.opened)
     with TemporaryDirectory(prefix="ursa-ray-studio-") as scratch:
         uploads, shown = Path(scratch) / "uploads", Path(scratch) / "shown"
         _restrain_gradio(uploads)
@@ -88,6 +92,7 @@ def serve(options: StudioOptions, tell: Callable[[str], None]) -> None:
             server_name=options.name,
             server_port=options.port,
             auth=None if options.password is None else _asking(options.password),
+            auth_message="Any user name will do. The password is that of the studio's --password-file.",
             max_file_size=f"{options.max_upload_mb}mb",
             allowed_paths=[str(shown)],
             prevent_thread_lock=True,
@@ -113,6 +118,13 @@ def _require_free(options: StudioOptions) -> None:
         raise OptionError(
             f"--host {options.host} --port {options.port}: cannot be served on ({error.strerror}). Give others."
         ) from error
+
+
+def _require_run(opened: str) -> None:
+    try:
+        Run.open(opened)
+    except OptionError as error:
+        raise OptionError(f"--open {error}") from error
 
 
 def _restrain_gradio(uploads: Path) -> None:
