@@ -14,7 +14,7 @@ from ursa_ray.interrupt import INTERRUPTED, Interruptible
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 something of ours went wrong; 2 bad input; "
-    "3 some shots failed, the rest is committed; 4 the run is damaged; "
+    "3 some shots failed or the run cannot be written, the rest is committed; 4 the run is damaged; "
     "5 the film could not be encoded; 6 no replica could be had; 7 another render works on the run; "
     "130 interrupted (Ctrl-C or SIGTERM), what is committed is safe."
 )
