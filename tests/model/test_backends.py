@@ -23,6 +23,11 @@ ROOT = Path(__file__).parents[2]
 RELEASED = TransformerConfig()
 
 
+def compiled(*words):
+    command = [sys.executable, "-m", "tests.model.compiled", "cpu", *words]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, cwd=ROOT).stdout)
+
+
 @pytest.fixture(name="small", scope="module")
 def small_network():
     return network()
@@ -98,10 +103,15 @@ def test_fused_products_leave_names_and_values_of_weights_and_take_no_memory_of_
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.parametrize("words", [("onednn", "plain"), ("flash", "fused")])
 def test_compiled_blocks_give_the_same_rows_in_either_number_of_branches(words):
-    command = [sys.executable, "-m", "tests.model.compiled", "cpu", *words]
-    found = json.loads(subprocess.run(command, check=True, capture_output=True, cwd=ROOT).stdout)
+    found = compiled(*words, "inductor")
     assert max(found["differences"]) < 1e-5
     assert found["breaks"] == []
+
+
+# Queries, keys, values, o; gate, up, down. Those in the same bracket are one: (q, k, v), o, (gate, up), down.
+@pytest.mark.parametrize(("fused", "num_products"), [("plain", 7), ("fused", 4)])
+def test_a_compiled_block_has_as_many_products_as_an_eager_one(fused, num_products):
+    assert compiled("flash", fused, "traced")["num_products"] == [num_products] * 2  # in either number of branches
 
 
 def test_every_size_is_compiled_or_refused_and_none_goes_on_eagerly(monkeypatch):

@@ -63,7 +63,7 @@ def test_a_fused_network_gives_the_rows_of_a_plain_one():
 
 @pytest.mark.parametrize("fused", ["plain", "fused"])
 def test_a_compiled_network_gives_the_rows_of_an_eager_one(fused):
-    command = [sys.executable, "-m", "tests.model.compiled", "cuda", "efficient", fused]
+    command = [sys.executable, "-m", "tests.model.compiled", "cuda", "efficient", fused, "inductor"]
     found = json.loads(subprocess.run(command, check=True, capture_output=True, cwd=ROOT).stdout)
     assert max(found["differences"]) < 1e-4
     assert found["breaks"] == []

@@ -1,11 +1,15 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.model.networks import SMALL
 from ursa_ray.checkpoint.released import RELEASED
-from ursa_ray.model.transformer import Transformer
+from ursa_ray.model import Backends
+from ursa_ray.model.transformer import Block, Transformer
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +79,30 @@ def test_rows_of_chosen_tokens_are_those_among_all(ursa, inputs, cases, kind):
     assert every.shape[1] == len(codes)
     chosen = ursa.transformer(prompts, codes, rotary, scored)
     torch.testing.assert_close(chosen, every[:, scored], atol=1e-5, rtol=0)
+
+
+class Copies(TorchDispatchMode):
+    """Shapes of what is copied into another layout."""
+
+    def __init__(self):
+        super().__init__()
+        self.shapes = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten.clone.default:
+            self.shapes.append(tuple(args[0].shape))
+        return function(*args, **(kwargs or {}))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("fused", [False, True])
+def test_heads_are_attended_to_as_they_come_without_a_copy(fused):
+    # As many key heads as query heads: those of fewer are repeated on a CPU, which takes copies of its own.
+    block = Block(replace(SMALL, num_key_value_heads=SMALL.num_attention_heads))
+    block.self_attn.compute_with(Backends("flash", fused=fused))
+    with Copies() as copies:
+        block(torch.ones(2, 37, SMALL.hidden_size), torch.ones(2, 37, SMALL.head_dim // 2))
+    assert copies.shapes == []
 
 
 def published_shapes(hidden, mlp, num_codes):
