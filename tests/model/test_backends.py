@@ -17,6 +17,7 @@ from ursa_ray.errors import OptionError
 from ursa_ray.model import backends, transformer
 from ursa_ray.model.backends import ATTENTION, MATH, Backends, choose_backends
 from ursa_ray.model.devices import DTYPES, choose_dtype
+from ursa_ray.model.products import attend
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
@@ -75,8 +76,20 @@ def test_math_computes_only_if_it_is_asked_for_and_tells_its_memory(caplog, monk
     assert "72 GB" in caplog.text
 
 
-def test_a_kernel_with_wrong_results_is_not_taken(monkeypatch):
-    monkeypatch.setattr(backends, "attend", lambda q, k, v, kernel: q * (0.5 if kernel == "onednn" else 1))
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda q, k, v: v.mean(2, keepdim=True).repeat_interleave(2, 1).expand_as(q),  # whatever the scores are
+        lambda q, k, v: attend(q, k.roll(1, 1), v.roll(1, 1), "math"),  # of other heads
+        lambda q, k, v: attend(q, k[:, :, :64], v[:, :, :64], "math"),  # without the one that fills no block
+    ],
+    ids=["evenly", "other heads", "without the last"],
+)
+def test_a_kernel_with_wrong_results_is_not_taken(wrong, monkeypatch):
+    def attend_wrongly(q, k, v, kernel):
+        return wrong(q, k, v) if kernel == "onednn" else attend(q, k, v, kernel)
+
+    monkeypatch.setattr(backends, "attend", attend_wrongly)
     assert choose_backends(RELEASED, CPU, torch.float32).attention == "flash"
 
 

@@ -38,8 +38,7 @@ class TritonDraws:
     def x_1(
         self, denoiser: Denoiser, hidden: Float[Tensor, "n d"], uniform: Float64[Tensor, " n"]
     ) -> Int64[Tensor, " n"]:
-        weight = denoiser.head_weight
-        return draw_score(hidden.to(weight.dtype).contiguous(), weight, uniform)
+        return draw_score(hidden.contiguous(), denoiser.head_weight, uniform)
 
     def rates(self, x_t: Int64[Tensor, " n"], x_1: Int64[Tensor, " n"], t: float) -> Rates:
         target, reach = self.path.vectors_of(x_1), self.path.distance(x_t, x_1)
