@@ -97,7 +97,7 @@ def truncated(width, largest):
     Matrix units add 16 products at a time and cut the sum off at the bits of a float32, so that no error evens out.
     Derived, not measured.
     """
-    return width / 16 * largest * 2.0**-23 if HAS_GPU else 0.0
+    return -(-width // 16) * largest * 2.0**-23 if HAS_GPU else 0.0
 
 
 SHAPES = [(1, 256, 64), (5, 300, 40), (130, 1000, 192), (33, 257, 65), (2, 64_000, 16)]
@@ -112,9 +112,8 @@ def test_scores_of_groups_are_those_of_float64(num_rows, num_codes, width, dtype
     off = truncated(width, scores[scores.isfinite()].abs().amax().item()) if dtype == torch.float16 else 0.0
     torch.testing.assert_close(peak.double().cpu(), scores.amax(-1), atol=2e-5 + off, rtol=1e-6)
     expected = (scores - scores.amax(-1, keepdim=True)).exp().sum(-1)
-    torch.testing.assert_close(
-        total.double().cpu(), expected, atol=0, rtol=5e-5 + 2 * off
-    )  # the largest's, and its own
+    # An exponential turns what its score and the largest are off into shares.
+    torch.testing.assert_close(total.double().cpu(), expected, atol=0, rtol=5e-5 + 2 * off)
 
 
 @pytest.mark.parametrize(("num_rows", "num_codes", "width"), SHAPES)

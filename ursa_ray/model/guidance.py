@@ -62,7 +62,8 @@ class Denoiser:
     ) -> Float[Tensor, "scored d"]:
         """Guided rows of some tokens, or all, before the head, which is linear: `head` of them are the guided logits.
 
-        They have the head's dtype, in which guided rows may be infinite that were not before. Runs the prompt's branch alone where guidance is off or the scale is 1.
+        They have the head's dtype, in which guided rows may be infinite that were not before. Runs the prompt's branch
+        alone where guidance is off or the scale is 1.
         """
         scale = self.guidance.at(t) if self.guidance.is_on else 1.0
         rows = self._rows(self.prompts[:1] if scale == 1 else self.prompts, codes, t, scored)

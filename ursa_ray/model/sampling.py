@@ -43,9 +43,9 @@ from ursa_ray.model.path import Path
 # to the system, and to get them back takes as long as the head. A GPU needs as many rows as that for its products.
 MAX_BLOCK_ON_CPU, MAX_BLOCK = 2**22, 2**26
 
-# Tokens that may jump are counted in shares of all. On a CPU oneDNN keeps code for every number of rows that it has met:
-# with any number of them 80 MB more in memory for every 50 steps. On a GPU cuDNN plans attention anew for every number,
-# 0.4 s each (as told of Blackwell, not measured here); fewer shares score up to a quarter more rows of the last layer.
+# Tokens that may jump are counted in shares of all. On a CPU oneDNN keeps code for every number of rows that it has
+# met: with any number of them 80 MB more in memory for every 50 steps. On a GPU cuDNN plans attention anew for every
+# number, 0.4 s each as told of Blackwell, not measured here; a share more is less than a quarter of the last layer.
 NUM_SHARES_ON_CPU, NUM_SHARES = 16, 4
 
 # Streams of random numbers under one seed; step k draws from stream FIRST_STEP + k.
