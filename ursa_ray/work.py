@@ -27,7 +27,7 @@ from ursa_ray.errors import CheckpointError, OutputError
 from ursa_ray.exchange import Done, Request, Step, WorkerOptions
 from ursa_ray.ledger import Steps, Store, open_store, preview_name
 from ursa_ray.media import frames_sha256, preview_webp, read_clip_tail, read_image, write_mezzanine
-from ursa_ray.model import Devices, Ursa, choose_backends, choose_device, choose_dtype
+from ursa_ray.model import Devices, Ursa, choose_backends, choose_device, choose_dtype, require_draws
 from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
 from ursa_ray.writer import Writer
 
@@ -54,6 +54,7 @@ def require_device(options: WorkerOptions) -> None:
         OptionError: it would not.
     """
     device = require_devices(options)
+    require_draws(options.draws, device)
     choose_backends(
         TransformerConfig(), device, choose_dtype(device, options.dtype), options.attention, compile=options.compile
     )
@@ -107,6 +108,7 @@ class Worker:
             device=options.device,
             dtype=options.dtype,
             attention=options.attention,
+            draws=options.draws,
             compile=options.compile,
             num_devices=options.num_devices,
             parallel=options.parallel,

@@ -12,9 +12,9 @@ import torch
 
 from tests.model.networks import hidden, network
 from ursa_ray.checkpoint.config import TransformerConfig
-from ursa_ray.cli.options import Attention, Dtype
+from ursa_ray.cli.options import Attention, Draws, Dtype
 from ursa_ray.errors import OptionError
-from ursa_ray.model import backends, transformer
+from ursa_ray.model import backends, draws, transformer
 from ursa_ray.model.backends import ATTENTION, MATH, Backends, choose_backends
 from ursa_ray.model.devices import DTYPES, choose_dtype
 from ursa_ray.model.products import attend
@@ -150,6 +150,7 @@ def test_every_size_is_compiled_or_refused_and_none_goes_on_eagerly(monkeypatch)
 def test_names_on_the_command_line_are_those_of_the_model():
     assert {*Attention} == {MATH, *(kernel for kernels in ATTENTION.values() for kernel in kernels)}
     assert {*Dtype} == DTYPES.keys()
+    assert {*Draws} == {*draws.NAMES}
 
 
 def test_a_dtype_may_be_given_by_its_name_and_depends_else_on_the_device():
