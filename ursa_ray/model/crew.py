@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
 from tempfile import mkdtemp
-from threading import Thread, current_thread
+from threading import Thread, Timer, current_thread
 
 import torch
 from jaxtyping import Float, Int64
@@ -28,6 +28,9 @@ from ursa_ray.model.transformer import Transformer
 
 # What fails here because a follower is gone is followed by the news that it is.
 NEWS_WITHIN_S = 5.0
+
+# Of a step, a minute after single operations are given up, which name the device: NCCL's gathering does not wait.
+GIVE_UP_AFTER_S = 11 * 60.0
 
 
 class Crew:
@@ -100,18 +103,28 @@ class Crew:
 
     @contextmanager
     def _all_or_none(self) -> Iterator[None]:
-        """Let all go if one is lost, or if this one stops: the others wait within the task."""
+        """Let all go if one is lost or late, or if this one stops: the others wait within the task."""
+        late = Timer(GIVE_UP_AFTER_S, self._give_up)
+        late.daemon = True
+        late.start()
         try:
             yield
             assert not self._lost, self._lost
         except BaseException as error:
-            if isinstance(error, Exception):
+            if isinstance(error, Exception) and not self._lost:
                 self._threads[0].join(NEWS_WITHIN_S)
             lost = [*self._lost]
             self.close()
             if lost:
                 raise ReplicaError(f"{lost[0]}.") from error
             raise
+        finally:
+            late.cancel()
+
+    def _give_up(self) -> None:
+        self._lost.append(f"the {self.devices.number} devices of a step did not all end it in {GIVE_UP_AFTER_S:.0f} s")
+        for follower in self._followers:
+            follower.process.kill()  # the watch does the rest
 
 
 def _begin(function: Callable[..., None], *arguments: object) -> Thread:
