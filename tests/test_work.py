@@ -49,7 +49,7 @@ def test_codes_alone_give_the_same_frames_again(worker, plan, media):
     *_, made = worker.run(Request(plan.segments[0], plan.fps))
     worker.framed(made.key).result()
     (media / f"{made.frames_sha256}.mkv").unlink()
-    worker._frames.clear()
+    worker._conditions._kept.clear()
     (again,) = worker.run(Request(plan.segments[0], plan.fps, codes=made.codes))
     assert again.is_framed
     assert again.frames_sha256 == made.frames_sha256

@@ -129,7 +129,7 @@ def _refusal(kernel: str, config: TransformerConfig, device: torch.device, dtype
     with warnings.catch_warnings(record=True) as reasons, torch.no_grad():
         warnings.simplefilter("always")  # torch says so why it takes none
         try:
-            attended = attend(*(x.to(device) for x in (q, k, v)), kernel)
+            attended = attend(q.to(device), k.to(device), v.to(device), kernel)
         except RuntimeError as error:
             said = [*(str(reason.message) for reason in reasons), str(error)]
             return " ".join(text.partition("\n")[0].partition(" (Triggered")[0] for text in said)

@@ -74,7 +74,7 @@ class Attention(nn.Module):
         q, k = rotate(self.q_norm(q), chosen(rotary, rows)), rotate(self.k_norm(k), rotary)
         if self.gather is not None:
             k, v = self.gather(k, v)
-        attended = attend(*(heads.transpose(1, 2) for heads in (q, k, v)), self.kernel)
+        attended = attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), self.kernel)
         return self.o_proj(rearrange(attended, "b heads n d -> b n (heads d)"))
 
     def compute_with(self, backends: Backends) -> None:
