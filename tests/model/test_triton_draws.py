@@ -243,6 +243,16 @@ def test_no_rows_give_no_codes():
     assert triton_draws.draw_score(random(0, 64), random(300, 64), none.double()).shape == (0,)
 
 
+def test_rows_without_any_weight_give_a_code_that_there_is():
+    draws, rows = triton_draws.TritonDraws(path_over("learned")), torch.arange(3, device=DEVICE)
+    assert draws.path.num_codes % 256  # the last group is short
+    target, none = draws.path.vectors_of(rows), torch.zeros(3, 2, device=DEVICE)
+    rates = triton_draws.TritonRates(draws, rows, target, torch.zeros(3, device=DEVICE), 1.0, none)
+    for uniform in (0.0, 0.5, 1 - 2**-52):
+        codes = rates.draw(rows, torch.full((3,), uniform, dtype=torch.float64, device=DEVICE))
+        assert ((codes >= 0) & (codes < draws.path.num_codes)).all()
+
+
 def test_memory_for_a_row_does_not_grow_with_single_codes():
     path = path_over("several groups")
     assert triton_draws.TritonDraws(path).num_kept < TorchDraws(path).num_kept / 20

@@ -182,7 +182,8 @@ def invert(
     # float64: over 64,000 codes a float32 sum is off by more than the smallest probabilities that matter.
     cumulated = weights.cumsum(-1, dtype=torch.float64)
     threshold = uniform[:, None] * cumulated[:, -1:]
-    index = torch.searchsorted(cumulated, threshold, right=True).clamp_(max=weights.shape[-1] - 1)
+    # Where there is no weight the place is behind the last: 0, which also the shortest group has.
+    index = torch.searchsorted(cumulated, threshold, right=True).remainder_(weights.shape[-1])
     weight = weights.gather(1, index).double()
     rest = (threshold - (cumulated.gather(1, index) - weight)) / weight
     return index.squeeze(1), rest.nan_to_num_(0).clamp_(0, 1 - 2.0**-52).squeeze(1)

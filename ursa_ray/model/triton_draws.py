@@ -67,7 +67,7 @@ class TritonRates:
     def draw(self, rows: Int64[Tensor, " rows"], uniform: Float64[Tensor, " rows"]) -> Int64[Tensor, " rows"]:
         group, rest = invert(self.sums[rows], uniform)
         within, _ = invert(self._of_group(rows, group), rest)
-        return _code(group, within, self.draws.path.num_codes)
+        return group * GROUP + within
 
     def _of_group(self, rows: Int64[Tensor, " rows"], group: Int64[Tensor, " rows"]) -> Float32[Tensor, "rows codes"]:
         """Rates to the codes of one group, each row in its own unit."""
@@ -89,7 +89,7 @@ def draw_score(
     peak, total = head_groups(hidden, weight)
     group, rest = invert(total * torch.exp(peak - peak.amax(-1, keepdim=True)), uniform)
     within, _ = invert(head_within(hidden, weight, group).softmax(-1), rest)
-    return _code(group, within, len(weight))
+    return group * GROUP + within
 
 
 def refusal(path: MetricPath, weight: Float[Tensor, "k d"]) -> str | None:
@@ -106,8 +106,3 @@ def refusal(path: MetricPath, weight: Float[Tensor, "k d"]) -> str | None:
         return str(error).partition("\n")[0]
     off = torch.cat([scores - expected, peak[:, :1] - expected.amax()], -1).abs().amax()
     return None if off < TOLERANCE * expected.abs().amax() else "its scores are wrong"
-
-
-def _code(group: Int64[Tensor, " n"], within: Int64[Tensor, " n"], num_codes: int) -> Int64[Tensor, " n"]:
-    # Rows without any weight give an arbitrary code, which the last group may not have.
-    return (group * GROUP + within).clamp_(max=num_codes - 1)
