@@ -183,7 +183,7 @@ def test_a_step_that_no_single_operation_gives_up_is_given_up_as_a_whole(random_
     with crew_of(random_checkpoint, "sequence") as (ursa, _):
         (follower,) = ursa.crew._followers
         os.kill(follower.process.pid, signal.SIGSTOP)
-        monkeypatch.setattr("ursa_ray.model.crew.GIVE_UP_AFTER_S", 1)
+        monkeypatch.setitem(GIVE_UP_AFTER_S, "cpu", 1.0)
         rescue = Timer(20, os.kill, (follower.process.pid, signal.SIGKILL))
         rescue.start()
         with pytest.raises(ReplicaError, match=r"^the 2 devices of a step did not all end it in 1 s\.$"):
@@ -210,7 +210,7 @@ def test_nccl_is_told_to_leave_errors_to_the_crew_and_nothing_else_is(before, mo
     monkeypatch.setattr(group.DIST, "ProcessGroupNCCL", Nccl, raising=False)
     backend = group._nccl(None, 0, 2)
     assert backend.on_errors == "0"
-    assert backend.timeout.total_seconds() > 2 * GIVE_UP_AFTER_S
+    assert backend.timeout.total_seconds() > 2 * GIVE_UP_AFTER_S["cuda"]
     assert os.environ.get(ON_ERRORS) == before
 
 

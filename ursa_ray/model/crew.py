@@ -29,8 +29,9 @@ from ursa_ray.model.transformer import Transformer
 # What fails here because a follower is gone is followed by the news that it is.
 NEWS_WITHIN_S = 5.0
 
-# Of a step, a minute after single operations are given up, which name the device: NCCL's gathering does not wait.
-GIVE_UP_AFTER_S = 11 * 60.0
+# Of a step. NCCL's gathering does not wait, so it is a minute after single operations are given up, which name the
+# device. All of gloo's wait, and CPUs may take hours for a step.
+GIVE_UP_AFTER_S = {"cuda": 11 * 60.0, "cpu": 24 * 3600.0}
 
 
 class Crew:
@@ -104,7 +105,8 @@ class Crew:
     @contextmanager
     def _all_or_none(self) -> Iterator[None]:
         """Let all go if one is lost or late, or if this one stops: the others wait within the task."""
-        late = Timer(GIVE_UP_AFTER_S, self._give_up)
+        limit_s = GIVE_UP_AFTER_S[self.devices.first.type]
+        late = Timer(limit_s, self._give_up, (limit_s,))
         late.daemon = True
         late.start()
         try:
@@ -121,8 +123,8 @@ class Crew:
         finally:
             late.cancel()
 
-    def _give_up(self) -> None:
-        self._lost.append(f"the {self.devices.number} devices of a step did not all end it in {GIVE_UP_AFTER_S:.0f} s")
+    def _give_up(self, limit_s: float) -> None:
+        self._lost.append(f"the {self.devices.number} devices of a step did not all end it in {limit_s:.0f} s")
         for follower in self._followers:
             follower.process.kill()  # the watch does the rest
 
