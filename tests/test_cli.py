@@ -1,5 +1,6 @@
 """The command line as users meet it: what it prints, what it exits with, what it leaves behind."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -175,6 +176,18 @@ def test_an_attention_kernel_that_cannot_compute_here_is_refused_before_anything
     code, _, err = run_command("render", write(tmp_path, TWO_SHOTS), "--run", run, "--device", "cpu", *options)
     assert (code, run.exists()) == (2, False)
     assert f"attention is '{options[1]}'" in err
+
+
+def test_draws_that_cannot_be_made_here_are_refused_before_anything_is_written(run_command, tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *given: None if name == "triton" else find(name, *given)
+    )
+    run = tmp_path / "run"
+    options = ["--device", "cpu", "--draws", "triton"]
+    code, _, err = run_command("render", write(tmp_path, TWO_SHOTS), "--run", run, *options)
+    assert (code, run.exists()) == (2, False)
+    assert "draws is 'triton', which does not work here" in err
 
 
 def test_a_render_computes_in_the_dtype_and_with_the_attention_that_are_asked_for(run_command, tmp_path, caplog):

@@ -7,7 +7,7 @@ import typer
 
 from ursa_ray.cli import main
 from ursa_ray.cli.app import app
-from ursa_ray.cli.options import Attention, Device, Dtype, Parallel
+from ursa_ray.cli.options import Attention, Device, Draws, Dtype, Parallel
 from ursa_ray.cli.replicas import Replicas
 
 GIVEN = [
@@ -16,7 +16,7 @@ GIVEN = [
     Replicas(
         device=Device.CUDA, devices_per_replica=2, parallel=Parallel.GUIDANCE, dtype=Dtype.FLOAT16, preview=[3, 9]
     ),
-    Replicas(threads=4, attention=Attention.MATH, compile=True),
+    Replicas(threads=4, attention=Attention.MATH, draws=Draws.TORCH, compile=True),
 ]
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.storyboards import FROM_IMAGE, write
 from ursa_ray import work
-from ursa_ray.errors import CheckpointError, MediaError, StoreError
+from ursa_ray.errors import CheckpointError, MediaError, OptionError, StoreError
 from ursa_ray.exchange import Done, Request, Step, WorkerOptions
 from ursa_ray.ledger import Run
 from ursa_ray.media import read_mezzanine
@@ -49,7 +49,7 @@ def test_codes_alone_give_the_same_frames_again(worker, plan, media):
     *_, made = worker.run(Request(plan.segments[0], plan.fps))
     worker.framed(made.key).result()
     (media / f"{made.frames_sha256}.mkv").unlink()
-    worker._frames.clear()
+    worker._conditions._kept.clear()
     (again,) = worker.run(Request(plan.segments[0], plan.fps, codes=made.codes))
     assert again.is_framed
     assert again.frames_sha256 == made.frames_sha256
@@ -84,6 +84,8 @@ def test_what_computes_belongs_to_the_kind_of_a_device_whose_answers_are_alike(p
     options = WorkerOptions("tiny", plan.weights_sha256, store, device="cpu")
     kinds = [Worker(replace(options, attention=kernel)).device_kind for kernel in (None, "flash")]
     assert "onednn attention" in kinds[0] and "flash attention" in kinds[1]
+    with pytest.raises(OptionError, match="draws is 'dice', expected torch or triton"):
+        Worker(replace(options, draws="dice"))
 
 
 def held_up(monkeypatch, owner, name):

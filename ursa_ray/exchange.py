@@ -69,7 +69,7 @@ class WorkerOptions:
         run: where the run is, the same on every machine: frames and steps are written there and assets read.
         device: "cuda", "cpu", or None for what there is.
         num_threads: of each CPU of a replica; other numbers round sums differently and so can give other codes.
-        dtype, attention, compile: as for `Ursa.from_pretrained`; None for the device's best.
+        dtype, attention, draws, compile: as for `Ursa.from_pretrained`; None for the device's best.
         preview_steps: steps, counted from 1, in which a preview is written.
         num_devices: of a replica, on one machine.
         parallel: how several devices share a step, as `model.Devices` has it; rounds otherwise, too.
@@ -85,6 +85,7 @@ class WorkerOptions:
     num_threads: int = 1
     dtype: str | None = None
     attention: str | None = None
+    draws: str | None = None
     compile: bool | None = None
     preview_steps: tuple[int, ...] = ()
     num_devices: int = 1

@@ -7,15 +7,11 @@ made, frames while the next segment is. What goes in and out is small
 """
 
 import hashlib
-import platform
-import re
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from socket import gethostname
 from time import perf_counter
 
@@ -23,16 +19,23 @@ import numpy as np
 import torch
 
 from ursa_ray.checkpoint.config import TransformerConfig
+from ursa_ray.conditions import Conditions
 from ursa_ray.errors import CheckpointError, MediaError, OutputError
 from ursa_ray.exchange import Done, Request, Step, WorkerOptions, codes_dtype
 from ursa_ray.ledger import Steps, Store, open_store, preview_name, refused
-from ursa_ray.media import frames_sha256, preview_webp, read_clip_tail, read_image, write_mezzanine
-from ursa_ray.model import Devices, Ursa, choose_backends, choose_device, choose_dtype
-from ursa_ray.plan import ClipCondition, ImageCondition, ParentCondition, Segment
+from ursa_ray.media import frames_sha256, preview_webp, write_mezzanine
+from ursa_ray.model import (
+    Devices,
+    Ursa,
+    choose_backends,
+    choose_device,
+    choose_dtype,
+    device_model,
+    device_name,
+    require_draws,
+)
+from ursa_ray.plan import Segment
 from ursa_ray.writer import Writer
-
-# Decoded segments that are kept: a child mostly runs where its parent did.
-NUM_KEPT = 2
 
 # Codes along an edge of the known segment.
 WARM_UP_CODES = 8
@@ -54,6 +57,7 @@ def require_device(options: WorkerOptions) -> None:
         OptionError: it would not.
     """
     device = require_devices(options)
+    require_draws(options.draws, device)
     choose_backends(
         TransformerConfig(), device, choose_dtype(device, options.dtype), options.attention, compile=options.compile
     )
@@ -107,6 +111,7 @@ class Worker:
             device=options.device,
             dtype=options.dtype,
             attention=options.attention,
+            draws=options.draws,
             compile=options.compile,
             num_devices=options.num_devices,
             parallel=options.parallel,
@@ -117,6 +122,7 @@ class Worker:
                 f"model {options.model!r} on {gethostname()} has other weights than the plan was made with. "
                 "Fetch the same revision on every machine."
             )
+        self._conditions = Conditions(self.ursa)
         self._store = open_store(options.run)
         self._steps = Steps(self._store)
         self._num_threads = options.num_threads
@@ -125,7 +131,6 @@ class Worker:
         self._writing: dict[str, Future[object]] = {}  # frames, by the key of their segment
         self._preview_steps = options.preview_steps
         self._likely: list[torch.Tensor] = []  # codes of a preview that is not written yet
-        self._frames: OrderedDict[str, np.ndarray] = OrderedDict()
         self._compiled: set[tuple[int, ...]] = set()
         self._untold = self.device_kind
 
@@ -156,7 +161,7 @@ class Worker:
             finally:
                 self._save_steps.wait()  # whoever forgets the steps of a segment must not be too early
         assert codes is not None, segment
-        frames = self._decode(segment.key, codes)
+        frames = self._conditions.decoded(segment.key, codes)
         if len(frames) != segment.num_frames:
             raise OutputError(f"{segment.name}: decoded to {len(frames)} frames, expected {segment.num_frames}.")
         writing = self._write_frames.begin(partial(_keep, self._store, frames, request.fps))
@@ -169,7 +174,7 @@ class Worker:
             segment.key,
             codes,
             frames_sha256(frames),
-            self._device_name(),
+            device_name(self.ursa.device),
             str(self.ursa.dtype),
             self._num_threads,
             perf_counter() - started,
@@ -188,10 +193,9 @@ class Worker:
     @property
     def device_kind(self) -> str:
         """Devices of one kind give the same bits."""
-        name = self._device_name() if self.ursa.device.type == "cuda" else _cpu_name()
         ursa = self.ursa
         computes = f"torch {torch.__version__}, {ursa.dtype}, {ursa.backends}, {self._num_threads} threads"
-        return f"{name} ({computes}{ursa.sharing})"
+        return f"{device_model(ursa.device)} ({computes}{ursa.sharing})"
 
     def warm_up(self) -> str:
         """Make a known tiny segment; the hash of its codes and frames."""
@@ -222,8 +226,9 @@ class Worker:
         saved = self._steps.latest(request.segment.key)
         reached = None if saved is None else (saved.num_done, torch.from_numpy(saved.codes.astype(np.int64)))
         self._likely.clear()
+        begins_with = self._conditions.frames_before(request, self._store)
         previews = self._preview_steps, self._likely.append
-        return generate_segment(self.ursa, request.segment, self._condition(request), reached, *previews)
+        return generate_segment(self.ursa, request.segment, begins_with, reached, *previews)
 
     def _save(self, key: str, num_done: int, codes: np.ndarray) -> str:
         """Begin to save a step; why the one before was not saved, if that is not known yet of this segment."""
@@ -248,37 +253,8 @@ class Worker:
             return False, f"its preview could not be written ({error})"
         return True, ""
 
-    def _condition(self, request: Request) -> np.ndarray | None:
-        """Frames that the segment begins with: uint8 (frames, height, width, 3)."""
-        segment = request.segment
-        match segment.condition:
-            case None:
-                return None
-            case ParentCondition(key, start, stop):
-                assert request.parent_codes is not None, segment.name
-                return self._decode(key, request.parent_codes)[start:stop]
-            case ImageCondition(sha256):
-                with self._store.reading(f"assets/{sha256}") as path:
-                    return read_image(path, segment.width, segment.height)[None]
-            case ClipCondition(sha256, _, num_frames, fps):
-                with self._store.reading(f"assets/{sha256}") as path:
-                    return read_clip_tail(path, segment.width, segment.height, fps, num_frames)
-
-    def _decode(self, key: str, codes: np.ndarray) -> np.ndarray:
-        """Frames of a segment, rounded to bytes as the film shows them, so that a child sees what the viewer saw."""
-        if key not in self._frames:
-            self._frames[key] = self.ursa.decode(torch.from_numpy(codes.astype(np.int64)))
-        self._frames.move_to_end(key)
-        while len(self._frames) > NUM_KEPT:
-            self._frames.popitem(last=False)
-        return self._frames[key]
-
     def _storable(self, codes: torch.Tensor) -> np.ndarray:
         return codes.cpu().numpy().astype(codes_dtype(self.ursa.tokenizer.num_codes))
-
-    def _device_name(self) -> str:
-        device = self.ursa.device
-        return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _keep(store: Store, frames: np.ndarray, fps: Fraction) -> None:
@@ -292,13 +268,6 @@ def _keep(store: Store, frames: np.ndarray, fps: Fraction) -> None:
             write_mezzanine(folder, frames, fps)
     except (OSError, MediaError) as error:  # that a disk is full ffmpeg finds out
         raise refused(store, "media", error) from error
-
-
-def _cpu_name() -> str:
-    """The model, where the system tells; what vector instructions are used decides how sums are rounded."""
-    cpuinfo = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else None
-    return f"{found[1] if found else platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _save_every(num_steps: int) -> int:

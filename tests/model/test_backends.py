@@ -12,15 +12,21 @@ import torch
 
 from tests.model.networks import hidden, network
 from ursa_ray.checkpoint.config import TransformerConfig
-from ursa_ray.cli.options import Attention, Dtype
+from ursa_ray.cli.options import Attention, Draws, Dtype
 from ursa_ray.errors import OptionError
-from ursa_ray.model import backends, transformer
+from ursa_ray.model import backends, draws, transformer
 from ursa_ray.model.backends import ATTENTION, MATH, Backends, choose_backends
 from ursa_ray.model.devices import DTYPES, choose_dtype
+from ursa_ray.model.products import attend
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
 RELEASED = TransformerConfig()
+
+
+def compiled(*words):
+    command = [sys.executable, "-m", "tests.model.compiled", "cpu", *words]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, cwd=ROOT).stdout)
 
 
 @pytest.fixture(name="small", scope="module")
@@ -70,8 +76,20 @@ def test_math_computes_only_if_it_is_asked_for_and_tells_its_memory(caplog, monk
     assert "72 GB" in caplog.text
 
 
-def test_a_kernel_with_wrong_results_is_not_taken(monkeypatch):
-    monkeypatch.setattr(backends, "attend", lambda q, k, v, kernel: q * (0.5 if kernel == "onednn" else 1))
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda q, k, v: v.mean(2, keepdim=True).repeat_interleave(2, 1).expand_as(q),  # whatever the scores are
+        lambda q, k, v: attend(q, k.roll(1, 1), v.roll(1, 1), "math"),  # of other heads
+        lambda q, k, v: attend(q, k[:, :, :64], v[:, :, :64], "math"),  # without the one that fills no block
+    ],
+    ids=["evenly", "other heads", "without the last"],
+)
+def test_a_kernel_with_wrong_results_is_not_taken(wrong, monkeypatch):
+    def attend_wrongly(q, k, v, kernel):
+        return wrong(q, k, v) if kernel == "onednn" else attend(q, k, v, kernel)
+
+    monkeypatch.setattr(backends, "attend", attend_wrongly)
     assert choose_backends(RELEASED, CPU, torch.float32).attention == "flash"
 
 
@@ -98,10 +116,15 @@ def test_fused_products_leave_names_and_values_of_weights_and_take_no_memory_of_
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.parametrize("words", [("onednn", "plain"), ("flash", "fused")])
 def test_compiled_blocks_give_the_same_rows_in_either_number_of_branches(words):
-    command = [sys.executable, "-m", "tests.model.compiled", "cpu", *words]
-    found = json.loads(subprocess.run(command, check=True, capture_output=True, cwd=ROOT).stdout)
+    found = compiled(*words, "inductor")
     assert max(found["differences"]) < 1e-5
     assert found["breaks"] == []
+
+
+# Queries, keys, values, o; gate, up, down. Those in the same bracket are one: (q, k, v), o, (gate, up), down.
+@pytest.mark.parametrize(("fused", "num_products"), [("plain", 7), ("fused", 4)])
+def test_a_compiled_block_has_as_many_products_as_an_eager_one(fused, num_products):
+    assert compiled("flash", fused, "traced")["num_products"] == [num_products] * 2  # in either number of branches
 
 
 def test_every_size_is_compiled_or_refused_and_none_goes_on_eagerly(monkeypatch):
@@ -127,6 +150,7 @@ def test_every_size_is_compiled_or_refused_and_none_goes_on_eagerly(monkeypatch)
 def test_names_on_the_command_line_are_those_of_the_model():
     assert {*Attention} == {MATH, *(kernel for kernels in ATTENTION.values() for kernel in kernels)}
     assert {*Dtype} == DTYPES.keys()
+    assert {*Draws} == {*draws.NAMES}
 
 
 def test_a_dtype_may_be_given_by_its_name_and_depends_else_on_the_device():

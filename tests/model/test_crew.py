@@ -19,9 +19,9 @@ import torch
 
 from tests.processes import listeners_below
 from ursa_ray.errors import OptionError, ReplicaError
-from ursa_ray.model import Devices, Ursa, check_devices
-from ursa_ray.model.crew import Crew
-from ursa_ray.model.group import Group
+from ursa_ray.model import Devices, Ursa, check_devices, group
+from ursa_ray.model.crew import GIVE_UP_AFTER_S, Crew
+from ursa_ray.model.group import ON_ERRORS, Group
 
 GRID = (3, 4, 5)
 CPU = torch.device("cpu")
@@ -177,6 +177,41 @@ def test_a_device_that_hangs_is_given_up_and_named_also_where_its_pipe_is_full(r
             ursa.crew.rows(torch.zeros(2, 8, dtype=torch.int64), torch.zeros(600, dtype=torch.int64), (6, 10, 10))
         rescue.cancel()
         wait_until_gone(follower.process.pid)
+
+
+def test_a_step_that_no_single_operation_gives_up_is_given_up_as_a_whole(random_checkpoint, monkeypatch):
+    with crew_of(random_checkpoint, "sequence") as (ursa, _):
+        (follower,) = ursa.crew._followers
+        os.kill(follower.process.pid, signal.SIGSTOP)
+        monkeypatch.setitem(GIVE_UP_AFTER_S, "cpu", 1.0)
+        rescue = Timer(20, os.kill, (follower.process.pid, signal.SIGKILL))
+        rescue.start()
+        with pytest.raises(ReplicaError, match=r"^the 2 devices of a step did not all end it in 1 s\.$"):
+            ursa.crew.rows(torch.zeros(2, 8, dtype=torch.int64), torch.zeros(60, dtype=torch.int64), GRID)
+        rescue.cancel()
+        wait_until_gone(follower.process.pid)
+
+
+class Nccl:
+    """Without GPUs there is none: what its constructor finds."""
+
+    class Options:
+        _timeout = None
+
+    def __init__(self, store, rank, size, options):
+        self.on_errors, self.timeout = os.environ.get(ON_ERRORS), options._timeout
+
+
+@pytest.mark.parametrize("before", [None, "1"])
+def test_nccl_is_told_to_leave_errors_to_the_crew_and_nothing_else_is(before, monkeypatch):
+    monkeypatch.delenv(ON_ERRORS, raising=False)
+    if before is not None:
+        monkeypatch.setenv(ON_ERRORS, before)
+    monkeypatch.setattr(group.DIST, "ProcessGroupNCCL", Nccl, raising=False)
+    backend = group._nccl(None, 0, 2)
+    assert backend.on_errors == "0"
+    assert backend.timeout.total_seconds() > 2 * GIVE_UP_AFTER_S["cuda"]
+    assert os.environ.get(ON_ERRORS) == before
 
 
 def test_a_device_that_dies_before_it_meets_the_others_is_named(alone, monkeypatch):

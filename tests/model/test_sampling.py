@@ -10,9 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.model.networks import network
 from tests.model.statistics import exact_step, goodness_of_fit, homogeneity, metric_rates, mixture_rates
 from ursa_ray.errors import OutputError
-from ursa_ray.model import sampling
+from ursa_ray.model import Backends, sampling
 from ursa_ray.model.fsq import FiniteScalarQuantizer
 from ursa_ray.model.guidance import Denoiser, Guidance
 from ursa_ray.model.path import MetricPath, MixturePath, time_grid
@@ -379,3 +380,33 @@ def test_scores_that_are_no_numbers_end_a_step_and_are_not_drawn_from(number):
     sampler = FastSampler(metric_path("learned"), TIMES, 1, CPU)
     with pytest.raises(OutputError, match=r"step 6: the transformer gave NaN or infinite numbers"):
         sampler.step(sampler.start(10), 5, FixedDenoiser(row))
+
+
+@torch.no_grad()
+def test_rows_that_guidance_takes_beyond_the_range_of_fp16_end_a_step():
+    transformer = network().half()
+    transformer.compute_with(Backends("flash"))
+    transformer.model.norm.weight.fill_(1e4)  # rows of up to some 30,000, and fp16 ends at 65,504
+    prompts = torch.arange(14).view(2, 7) + 2
+    path = MetricPath(torch.randn(40, 3, generator=seeded(0)), 1.0, 5.0)
+    sampler = FastSampler(path, TIMES, 1, CPU)
+    codes = sampler.start(30)
+
+    def step(scale):
+        prompts_used = prompts if scale > 1 else prompts[:1]
+        return sampler.step(codes, 5, Denoiser(transformer, prompts_used, (1, 5, 6), Guidance(scale, 0.9)))
+
+    assert step(1.0).shape == codes.shape
+    with pytest.raises(OutputError, match=r"step 6: the transformer gave NaN or infinite numbers"):
+        step(50.0)
+
+
+def test_a_gpu_meets_at_most_four_numbers_of_rows_and_a_cpu_sixteen():
+    def numbers(device):
+        sampler = FastSampler(metric_path("learned"), time_grid(200, 3.0), 0, torch.device(device))
+        draws = (torch.rand(800, 3, dtype=torch.float64, generator=seeded(step)) for step in range(200))
+        return {len(sampler._may_jump(uniform, step)) for step, uniform in enumerate(draws)}
+
+    assert numbers("cuda") <= {0, 200, 400, 600, 800}
+    assert len(numbers("cuda")) > 2
+    assert numbers("cpu") <= {*range(0, 850, 50)}

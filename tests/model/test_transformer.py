@@ -3,9 +3,12 @@ import math
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.model.networks import SMALL
 from ursa_ray.checkpoint.released import RELEASED
-from ursa_ray.model.transformer import Transformer
+from ursa_ray.model import Backends
+from ursa_ray.model.transformer import Block, Transformer
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +78,30 @@ def test_rows_of_chosen_tokens_are_those_among_all(ursa, inputs, cases, kind):
     assert every.shape[1] == len(codes)
     chosen = ursa.transformer(prompts, codes, rotary, scored)
     torch.testing.assert_close(chosen, every[:, scored], atol=1e-5, rtol=0)
+
+
+class Copies(TorchDispatchMode):
+    """Shapes of what is copied into another layout."""
+
+    def __init__(self):
+        super().__init__()
+        self.shapes = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten.clone.default:
+            self.shapes.append(tuple(args[0].shape))
+        return function(*args, **(kwargs or {}))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("fused", [False, True])
+def test_heads_are_attended_to_as_they_come_without_a_copy(fused):
+    block = Block(SMALL)
+    block.self_attn.compute_with(Backends("flash", fused=fused))
+    with Copies() as copies:
+        block(torch.ones(2, 37, SMALL.hidden_size), torch.ones(2, 37, SMALL.head_dim // 2))
+    # On a CPU key heads are repeated, an axis of its own.
+    assert [shape for shape in copies.shapes if len(shape) < 5] == []
 
 
 def published_shapes(hidden, mlp, num_codes):

@@ -1,8 +1,10 @@
 import math
+import weakref
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ursa_ray.checkpoint.config import VideoTokenizerConfig, read_json
 from ursa_ray.errors import OptionError
@@ -227,3 +229,35 @@ def test_a_released_clip_is_13_by_40_by_64_codes(released):
     codes = released.encode(torch.empty(1, 3, 49, 320, 512, device="meta"))
     assert codes.shape == (1, 13, 40, 64)
     assert released.decode(codes).shape == (1, 3, 49, 320, 512)
+
+
+class Memory(TorchDispatchMode):
+    """Bytes of what is computed within, now and at their peak."""
+
+    def __init__(self):
+        super().__init__()
+        self.known, self.now, self.peak = weakref.WeakSet(), 0, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else [result]:
+            storage = tensor.untyped_storage()
+            if storage not in self.known:
+                self.known.add(storage)
+                self._count(storage.nbytes())
+                weakref.finalize(storage, self._count, -storage.nbytes())
+        return result
+
+    def _count(self, num_bytes):
+        self.now += num_bytes
+        self.peak = max(self.peak, self.now)
+
+
+@torch.no_grad()
+def test_decoding_a_released_clip_in_fp16_takes_at_most_three_and_a_half_gigabytes(released):
+    codes = torch.zeros(1, 13, 40, 64, dtype=torch.int64, device="meta")
+    released.half()
+    with Memory() as memory:
+        released.decode(codes)
+    # 8 GB, the goal, less 4.2 of weights, and some for what cuDNN works in.
+    assert memory.peak < 3.5e9

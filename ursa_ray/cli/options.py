@@ -40,6 +40,11 @@ class Attention(StrEnum):
     MATH = "math"
 
 
+class Draws(StrEnum):
+    TORCH = "torch"
+    TRITON = "triton"
+
+
 class LogFormat(StrEnum):
     LINES = "lines"
     JSON = "json"
@@ -124,6 +129,13 @@ AttentionChoice = Annotated[
         help="Kernel of attention, and no other; math holds all scores, 72 GB for 49 frames of a released model. "
         "Another one can give another film.",
         show_default="the fastest that works; see: ursa-ray doctor",
+    ),
+]
+DrawsChoice = Annotated[
+    Draws | None,
+    typer.Option(
+        help="What draws codes: torch, or kernels of Triton on a GPU. The other can give another film.",
+        show_default="triton on cuda where it works, else torch",
     ),
 ]
 Compile = Annotated[

@@ -16,6 +16,7 @@ from ursa_ray.cli.options import (
     Compile,
     DeviceChoice,
     DevicesPerReplica,
+    DrawsChoice,
     DtypeChoice,
     InsecureCluster,
     LeastReplicas,
@@ -61,6 +62,7 @@ class Replicas:
     parallel: ParallelChoice = None
     dtype: DtypeChoice = None
     attention: AttentionChoice = None
+    draws: DrawsChoice = None
     compile: Compile = False
     preview: PreviewSteps = None
     insecure_cluster: InsecureCluster = False
@@ -127,6 +129,7 @@ class Replicas:
             parallel=_value(self.parallel),
             dtype=_value(self.dtype),
             attention=_value(self.attention),
+            draws=_value(self.draws),
             compile=self.compile or None,
             preview_steps=tuple(self.preview or ()),
         )

@@ -16,7 +16,16 @@ One legend for the axes in the signatures of this package:
 """
 
 from ursa_ray.model.backends import Backends, choose_backends
-from ursa_ray.model.devices import Devices, Parallel, check_devices, choose_device, choose_dtype
+from ursa_ray.model.devices import (
+    Devices,
+    Parallel,
+    check_devices,
+    choose_device,
+    choose_dtype,
+    device_model,
+    device_name,
+)
+from ursa_ray.model.draws import require_draws
 from ursa_ray.model.loading import check_weights
 from ursa_ray.model.ursa import Ursa
 
@@ -30,4 +39,7 @@ __all__ = [
     "choose_backends",
     "choose_device",
     "choose_dtype",
+    "device_model",
+    "device_name",
+    "require_draws",
 ]

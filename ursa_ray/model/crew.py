@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
 from tempfile import mkdtemp
-from threading import Thread, current_thread
+from threading import Thread, Timer, current_thread
 
 import torch
 from jaxtyping import Float, Int64
@@ -28,6 +28,10 @@ from ursa_ray.model.transformer import Transformer
 
 # What fails here because a follower is gone is followed by the news that it is.
 NEWS_WITHIN_S = 5.0
+
+# Of a step. NCCL's gathering does not wait, so it is a minute after single operations are given up, which name the
+# device. All of gloo's wait, and CPUs may take hours for a step.
+GIVE_UP_AFTER_S = {"cuda": 11 * 60.0, "cpu": 24 * 3600.0}
 
 
 class Crew:
@@ -100,18 +104,29 @@ class Crew:
 
     @contextmanager
     def _all_or_none(self) -> Iterator[None]:
-        """Let all go if one is lost, or if this one stops: the others wait within the task."""
+        """Let all go if one is lost or late, or if this one stops: the others wait within the task."""
+        limit_s = GIVE_UP_AFTER_S[self.devices.first.type]
+        late = Timer(limit_s, self._give_up, (limit_s,))
+        late.daemon = True
+        late.start()
         try:
             yield
             assert not self._lost, self._lost
         except BaseException as error:
-            if isinstance(error, Exception):
+            if isinstance(error, Exception) and not self._lost:
                 self._threads[0].join(NEWS_WITHIN_S)
             lost = [*self._lost]
             self.close()
             if lost:
                 raise ReplicaError(f"{lost[0]}.") from error
             raise
+        finally:
+            late.cancel()
+
+    def _give_up(self, limit_s: float) -> None:
+        self._lost.append(f"the {self.devices.number} devices of a step did not all end it in {limit_s:.0f} s")
+        for follower in self._followers:
+            follower.process.kill()  # the watch does the rest
 
 
 def _begin(function: Callable[..., None], *arguments: object) -> Thread:

@@ -1,6 +1,9 @@
 """What one model runs on: a device, or several of one machine that share every step."""
 
+import platform
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -88,6 +91,20 @@ def choose_device(device: str | torch.device | None) -> torch.device:
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise OptionError(f"device is {chosen}, but torch {torch.__version__} finds no GPU here. See: ursa-ray doctor")
     return chosen
+
+
+def device_name(device: torch.device) -> str:
+    """As a ledger has it: a GPU's model, or cpu."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def device_model(device: torch.device) -> str:
+    """Of a CPU too, where the system tells; what vector instructions are used decides how sums are rounded."""
+    if device.type == "cuda":
+        return device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else None
+    return f"{found[1] if found else platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def choose_dtype(device: torch.device, dtype: str | torch.dtype | None) -> torch.dtype:

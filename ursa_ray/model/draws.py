@@ -94,17 +94,48 @@ def choose_draws(path: Path, weight: Float[Tensor, "k d"], wish: str | None = No
     Raises:
         OptionError: there is none of that name, or it does not work here.
     """
-    if wish not in (None, *NAMES):
-        raise OptionError(f"draws is {wish!r}, expected {' or '.join(NAMES)}, or nothing for the faster that works.")
+    _require_known(wish)
     if wish == "torch" or (wish is None and weight.device.type != "cuda"):
         return "torch"
     refusal = _triton_refusal(path, weight)
     if refusal is None:
         return "triton"
     if wish is not None:
-        raise OptionError(f"draws is {wish!r}, which does not work here: {refusal}. Leave it out, or give torch.")
+        raise _refused(refusal)
     logger.info("draws by torch: triton does not work on %s: %s", weight.device, refusal)
     return "torch"
+
+
+def require_draws(wish: str | None, device: torch.device) -> None:
+    """Find out, before there is a model, whether those that are asked for could be made here.
+
+    Raises:
+        OptionError: they could not.
+    """
+    _require_known(wish)
+    refusal = _triton_absence(device) if wish == "triton" else None
+    if refusal is not None:
+        raise _refused(refusal)
+
+
+def _require_known(wish: str | None) -> None:
+    if wish not in (None, *NAMES):
+        raise OptionError(f"draws is {wish!r}, expected {' or '.join(NAMES)}, or nothing for the faster that works.")
+
+
+def _refused(reason: str) -> OptionError:
+    return OptionError(f"draws is 'triton', which does not work here: {reason}. Leave it out, or give torch.")
+
+
+def _triton_absence(device: torch.device) -> str | None:
+    """Why there is no Triton for a device; None if there is."""
+    if importlib.util.find_spec("triton") is None:
+        return "the package triton is not installed"
+    from ursa_ray.model.draw_kernels import IS_INTERPRETED
+
+    if device.type == "cuda" or IS_INTERPRETED:
+        return None
+    return f"Triton does not compile for a {device.type}, and its interpreter is not on (TRITON_INTERPRET=1)"
 
 
 def _triton_refusal(path: Path, weight: Float[Tensor, "k d"]) -> str | None:
@@ -114,8 +145,9 @@ def _triton_refusal(path: Path, weight: Float[Tensor, "k d"]) -> str | None:
     num_components = path.vectors.shape[1]
     if num_components > MAX_COMPONENTS:
         return f"codebook vectors have {num_components} components, it takes {MAX_COMPONENTS} at most"
-    if importlib.util.find_spec("triton") is None:
-        return "the package triton is not installed"
+    absence = _triton_absence(weight.device)
+    if absence is not None:
+        return absence
     from ursa_ray.model.triton_draws import refusal
 
     return refusal(path, weight)
@@ -150,7 +182,8 @@ def invert(
     # float64: over 64,000 codes a float32 sum is off by more than the smallest probabilities that matter.
     cumulated = weights.cumsum(-1, dtype=torch.float64)
     threshold = uniform[:, None] * cumulated[:, -1:]
-    index = torch.searchsorted(cumulated, threshold, right=True).clamp_(max=weights.shape[-1] - 1)
+    # Where there is no weight the place is behind the last: 0, which also the shortest group has.
+    index = torch.searchsorted(cumulated, threshold, right=True).remainder_(weights.shape[-1])
     weight = weights.gather(1, index).double()
     rest = (threshold - (cumulated.gather(1, index) - weight)) / weight
     return index.squeeze(1), rest.nan_to_num_(0).clamp_(0, 1 - 2.0**-52).squeeze(1)

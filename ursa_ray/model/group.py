@@ -4,6 +4,7 @@ The groups are torch's own objects, not its one default group of a process: a pr
 the other or at once, and end one that has lost a member without ending itself.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from torch import Tensor
 
 from ursa_ray.errors import ReplicaError
 
+DIST: Any = dist  # its public names, of which it exports only some
+
 LEADER = 0
 
 # Members wait for each other for as long as the slower one takes for its part of a step.
@@ -24,6 +27,9 @@ TIMEOUT = timedelta(minutes=10)
 
 # They have loaded their weights before they meet.
 MEET_WITHIN = timedelta(minutes=1)
+
+# What NCCL's groups do on errors, as torch reads it.
+ON_ERRORS = "TORCH_NCCL_ASYNC_ERROR_HANDLING"
 
 
 @dataclass(frozen=True)
@@ -41,32 +47,25 @@ class Group:
     @classmethod
     def join(cls, folder: Path, rank: int, size: int, device: torch.device) -> "Group":
         """Meet the others, who come to the same new, private folder; gloo needs it until then, NCCL to the end."""
-        torch_groups: Any = dist  # its public names, of which it exports only some
-        store = torch_groups.FileStore(str(folder / "meeting"), size)
         if device.type == "cuda":
             torch.cuda.set_device(device)
-            options = torch_groups.ProcessGroupNCCL.Options()
-            options._timeout = TIMEOUT
-            return cls(rank, size, torch_groups.ProcessGroupNCCL(store, rank, size, options))
-        gloo = torch_groups.ProcessGroupGloo
-        options = gloo._Options()
-        # Else it listens at the address of the host's name, for everybody.
-        options._devices = [gloo.create_device(hostname="127.0.0.1")]
-        options._timeout = MEET_WITHIN
+        store = DIST.FileStore(str(folder / "meeting"), size)
+        store.set_timeout(MEET_WITHIN)
+        here = [f"member {each}" for each in range(size)]
         with _answering(f"another of {size} devices"):
-            backend = gloo(store, rank, size, options)
-        backend.set_timeout(TIMEOUT)
-        group = cls(rank, size, backend)
-        group.gather(torch.zeros(1))  # until all have met
+            store.set(here[rank], "")
+            store.wait(here)  # NCCL waits for ever for one that is gone, but connects only in its first operation
+            group = cls(rank, size, (_nccl if device.type == "cuda" else _gloo)(store, rank, size))
+        group.gather(torch.zeros(1, device=device))
+        store.set_timeout(TIMEOUT)
         return group
 
-    def gather(self, x: Tensor) -> list[Tensor]:
+    def gather(self, x: Tensor) -> Sequence[Tensor]:
         """What all members have, by rank; of one shape."""
-        x = x.contiguous()
-        parts = [torch.empty_like(x) for _ in range(self.size)]
+        parts = x.new_empty(self.size * len(x), *x.shape[1:])
         with _answering(f"another of {self.size} devices"):
-            self.backend.allgather([parts], [x]).wait()
-        return parts
+            self.backend._allgather_base(parts, x.contiguous()).wait()
+        return parts.chunk(self.size)
 
     def tell(self, rank: int, x: Tensor) -> None:
         if x.numel():
@@ -88,6 +87,34 @@ class Group:
 
     def _name(self, rank: int) -> str:
         return f"device {rank + 1} of {self.size}"
+
+
+def _gloo(store: Any, rank: int, size: int) -> Any:
+    options = DIST.ProcessGroupGloo._Options()
+    # Else it listens at the address of the host's name, for everybody.
+    options._devices = [DIST.ProcessGroupGloo.create_device(hostname="127.0.0.1")]
+    options._timeout = MEET_WITHIN
+    backend = DIST.ProcessGroupGloo(store, rank, size, options)
+    backend.set_timeout(TIMEOUT)
+    return backend
+
+
+def _nccl(store: Any, rank: int, size: int) -> Any:
+    """Its own watchdog takes a process down, with all that is not ours in it, when an operation fails or is aborted.
+
+    So it is told not to, for this group alone, and the crew watches instead. It also does so, whatever it is told, some
+    time after an operation is late, so that must be later than we give up.
+    """
+    options = DIST.ProcessGroupNCCL.Options()
+    options._timeout = 6 * TIMEOUT
+    before = os.environ.get(ON_ERRORS)
+    os.environ[ON_ERRORS] = "0"  # read by the constructor
+    try:
+        return DIST.ProcessGroupNCCL(store, rank, size, options)
+    finally:
+        os.environ.pop(ON_ERRORS)
+        if before is not None:
+            os.environ[ON_ERRORS] = before
 
 
 @contextmanager

@@ -62,14 +62,15 @@ class Denoiser:
     ) -> Float[Tensor, "scored d"]:
         """Guided rows of some tokens, or all, before the head, which is linear: `head` of them are the guided logits.
 
-        Runs the prompt's branch alone where guidance is off or the scale is 1.
+        They have the head's dtype, in which guided rows may be infinite that were not before. Runs the prompt's branch
+        alone where guidance is off or the scale is 1.
         """
         scale = self.guidance.at(t) if self.guidance.is_on else 1.0
         rows = self._rows(self.prompts[:1] if scale == 1 else self.prompts, codes, t, scored)
         if scale == 1:
             return rows[0]
         conditional, unconditional = rows.float()
-        return torch.lerp(unconditional, conditional, scale)
+        return torch.lerp(unconditional, conditional, scale).to(self.head_weight.dtype)
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
@@ -82,8 +83,7 @@ class Denoiser:
 
     def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Logits of some rows, in float32."""
-        lm_head = self.transformer.lm_head
-        return lm_head(hidden.to(lm_head.weight.dtype)).float()
+        return self.transformer.lm_head(hidden).float()
 
     @property
     def head_weight(self) -> Float[Tensor, "k d"]:

@@ -102,9 +102,9 @@ class Member:
         """Within this context all layers attend to the positions of all members."""
 
         def gather(
-            k: Float[Tensor, "b kv_heads shard d"], v: Float[Tensor, "b kv_heads shard d"]
-        ) -> Float[Tensor, "2 b kv_heads n d"]:
-            return shards.join(self.group.gather(torch.stack([k, v])), dim=3)  # one message for both
+            k: Float[Tensor, "b shard kv_heads d"], v: Float[Tensor, "b shard kv_heads d"]
+        ) -> Float[Tensor, "2 b n kv_heads d"]:
+            return shards.join(self.group.gather(torch.stack([k, v])), dim=2)  # one message for both
 
         attentions = [module for module in self.transformer.modules() if isinstance(module, Attention)]
         for attention in attentions:

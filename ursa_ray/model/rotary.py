@@ -36,8 +36,8 @@ def rotary_table(positions: Int[Tensor, "n 3"], head_dim: int, theta: float) -> 
     return torch.stack([angle.cos(), angle.sin()])
 
 
-def rotate(x: Float[Tensor, "b heads n d"], table: Float[Tensor, "2 n pairs"]) -> Float[Tensor, "b heads n d"]:
+def rotate(x: Float[Tensor, "b n heads d"], table: Float[Tensor, "2 n pairs"]) -> Float[Tensor, "b n heads d"]:
     """Rotate component j against component j + d/2 ("half split")."""
-    cos, sin = table.to(x.dtype)
+    cos, sin = table.to(x.dtype)[:, :, None]
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)

@@ -43,9 +43,10 @@ from ursa_ray.model.path import Path
 # to the system, and to get them back takes as long as the head. A GPU needs as many rows as that for its products.
 MAX_BLOCK_ON_CPU, MAX_BLOCK = 2**22, 2**26
 
-# Tokens that may jump are counted in shares of all: oneDNN keeps code for every number of rows that it has met, which
-# with any number of them was 80 MB more in memory for every 50 steps.
-NUM_SHARES = 16
+# Tokens that may jump are counted in shares of all. On a CPU oneDNN keeps code for every number of rows that it has
+# met: with any number of them 80 MB more in memory for every 50 steps. On a GPU cuDNN plans attention anew for every
+# number, 0.4 s each as told of Blackwell, not measured here; a share more is less than a quarter of the last layer.
+NUM_SHARES_ON_CPU, NUM_SHARES = 16, 4
 
 # Streams of random numbers under one seed; step k draws from stream FIRST_STEP + k.
 START, NOISE, FIRST_STEP = 0, 1, 2
@@ -121,7 +122,10 @@ class FastSampler:
             return codes
         hidden = denoiser.hidden(codes, self.times[step], moving)
         if not hidden.isfinite().all():  # the draws would make codes of it that look like any others
-            raise OutputError(f"step {step + 1}: the transformer gave NaN or infinite numbers. Check this device.")
+            raise OutputError(
+                f"step {step + 1}: the transformer gave NaN or infinite numbers. "
+                "Check this device, or give a dtype of wider range."
+            )
         blocks = self._blocks(self.draws.num_kept, codes[moving], hidden, uniform[moving])
         moved = [self._jump(x, self.draws.x_1(denoiser, rows, u[:, 0]), u, step) for x, rows, u in blocks]
         return codes.index_copy(0, moving, torch.cat(moved))
@@ -136,7 +140,7 @@ class FastSampler:
             return torch.arange(len(uniform), device=uniform.device)
         t, next_t = self.times[step : step + 2]
         stays = uniform[:, 1] >= -math.expm1(-(next_t - t) * self.path.max_rate(t))
-        share = math.ceil(len(stays) / NUM_SHARES)
+        share = math.ceil(len(stays) / (NUM_SHARES_ON_CPU if self.device.type == "cpu" else NUM_SHARES))
         num_moving = math.ceil(int((~stays).sum()) / share) * share
         # Those that stay come last; some fill up the share, and stay.
         return stays.byte().argsort(stable=True)[:num_moving]

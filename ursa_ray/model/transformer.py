@@ -20,9 +20,9 @@ from ursa_ray.model.backends import Backends
 from ursa_ray.model.products import attend, by_rows, linear
 from ursa_ray.model.rotary import rotary_table, rotate, sequence_positions
 
-# Which rows of a sequence: a slice, or their places.
-Rows = slice | Int64[Tensor, " rows"]
-ALL = slice(None)
+# Which rows of a sequence: a slice, or their places; None for all. Not slice(None): a compiler makes another object of
+# every slice, so that nothing could tell it from the others.
+Rows = slice | Int64[Tensor, " rows"] | None
 
 
 class Linear(nn.Linear):
@@ -42,6 +42,10 @@ def joined(*layers: Linear) -> Float[Tensor, "out d"]:
     for layer, part in zip(layers, parts, strict=True):
         layer.weight = nn.Parameter(part, requires_grad=False)
     return weights
+
+
+def chosen(x: Float[Tensor, "b n d"], rows: Rows) -> Float[Tensor, "b rows d"]:
+    return x if rows is None else x[:, rows]
 
 
 class Attention(nn.Module):
@@ -65,14 +69,13 @@ class Attention(nn.Module):
     def forward(
         self, x: Float[Tensor, "b n d"], rotary: Float[Tensor, "2 n pairs"], rows: Rows
     ) -> Float[Tensor, "b rows d"]:
-        q, k, v = (
-            rearrange(projected, "b n (heads d) -> b heads n d", d=self.head_dim)
-            for projected in self._projected(x, rows)
-        )
-        q, k = rotate(self.q_norm(q), rotary[:, rows]), rotate(self.k_norm(k), rotary)
+        # Heads stay behind positions: kernels take them so, and give them back so, without a copy.
+        q, k, v = (projected.unflatten(-1, (-1, self.head_dim)) for projected in self._projected(x, rows))
+        q, k = rotate(self.q_norm(q), chosen(rotary, rows)), rotate(self.k_norm(k), rotary)
         if self.gather is not None:
             k, v = self.gather(k, v)
-        return self.o_proj(rearrange(attend(q, k, v, self.kernel), "b heads n d -> b n (heads d)"))
+        attended = attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), self.kernel)
+        return self.o_proj(rearrange(attended, "b heads n d -> b n (heads d)"))
 
     def compute_with(self, backends: Backends) -> None:
         self.kernel = backends.attention
@@ -81,9 +84,9 @@ class Attention(nn.Module):
     def _projected(self, x: Float[Tensor, "b n d"], rows: Rows) -> tuple[Float[Tensor, "b ..."], ...]:
         """Queries of some rows, keys and values of all."""
         layers = self.q_proj, self.k_proj, self.v_proj
-        if self.fused is None or rows is not ALL:
+        if self.fused is None or rows is not None:
             queries, *others = layers
-            return queries(x[:, rows]), *(layer(x) for layer in others)
+            return queries(chosen(x, rows)), *(layer(x) for layer in others)
         return linear(x, self.fused).split([layer.out_features for layer in layers], dim=-1)
 
 
@@ -113,9 +116,9 @@ class Block(nn.Module):
         self.mlp = FeedForward(config)
 
     def forward(
-        self, x: Float[Tensor, "b n d"], rotary: Float[Tensor, "2 n pairs"], rows: Rows = ALL
+        self, x: Float[Tensor, "b n d"], rotary: Float[Tensor, "2 n pairs"], rows: Rows = None
     ) -> Float[Tensor, "b rows d"]:
-        x = x[:, rows] + self.self_attn(self.input_layernorm(x), rotary, rows)
+        x = chosen(x, rows) + self.self_attn(self.input_layernorm(x), rotary, rows)
         return by_rows(self._feed_forward, x)
 
     def _feed_forward(self, x: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Int64
 from torch import Tensor
 
 from ursa_ray.checkpoint import Checkpoint, TextTokenizer, open_checkpoint
@@ -21,10 +20,8 @@ from ursa_ray.model.loading import VisualTokenizer, load_codebook, load_transfor
 from ursa_ray.model.options import Options
 from ursa_ray.model.path import Path, build_path, time_grid
 from ursa_ray.model.sampling import FastSampler, PublishedSampler, Sampler
+from ursa_ray.model.start import Codes, first_codes, given_frames, put, resumed
 from ursa_ray.model.transformer import Transformer
-
-Codes = Int64[Tensor, "t h w"]
-Condition = Int64[Tensor, "t_given h w"]
 
 
 class Ursa:
@@ -153,9 +150,12 @@ class Ursa:
         ids = torch.tensor([self.text.encode(text, o.max_prompt_length) for text in prompts], device=self.device)
         denoiser = Denoiser(self.transformer, ids, grid, guidance, self.crew)
         sampler = self._sampler(o, time_grid(num_steps, shift))
-        condition = self._condition(o)
-        given = None if condition is None else self.encode(condition)
-        first, codes = (0, self._start(sampler, grid, given, o)) if resume is None else self._resumed(resume, grid, o)
+        frames = given_frames(o, self.tokenizer.temporal_stride)
+        given = None if frames is None else self.encode(frames)
+        if resume is None:
+            first, codes = 0, first_codes(sampler, grid, given, o)
+        else:
+            first, codes = resumed(resume, grid, o, self.device)
         if first == num_steps:
             yield first, codes
         for step in range(first, num_steps):
@@ -164,11 +164,11 @@ class Ursa:
                 with denoiser.keeping():
                     codes = sampler.step(tokens, step, denoiser).view(grid)
                     likely = sampler.likely(tokens, step, denoiser).view(grid)
-                on_preview(_put(likely, given, o) if o.restore_condition and given is not None else likely)
+                on_preview(put(likely, given, o) if o.restore_condition and given is not None else likely)
             else:
                 codes = sampler.step(tokens, step, denoiser).view(grid)
             if o.restore_condition and given is not None and step + 1 == num_steps:
-                codes = _put(codes, given, o)
+                codes = put(codes, given, o)
             yield step + 1, codes
 
     @torch.no_grad()
@@ -187,7 +187,8 @@ class Ursa:
         pixels = self.tokenizer.decode(codes[None])
         # Truncated, not rounded, as published.
         frames = pixels.mul(127.5).add_(127.5).clamp_(0, 255).to(torch.uint8)
-        return rearrange(frames, "1 c f h w -> f h w c").cpu().numpy()
+        # Contiguous on the device, where it takes no time: else whoever reads the frames turns their axes on a CPU.
+        return rearrange(frames, "1 c f h w -> f h w c").contiguous().cpu().numpy()
 
     @torch.no_grad()
     def encode(self, frames: Any) -> Codes:
@@ -238,58 +239,8 @@ class Ursa:
     def _path(self, dtype: torch.dtype) -> Path:
         return build_path(self.checkpoint.path, self.codebook.to(dtype))
 
-    def _start(self, sampler: Sampler, grid: tuple[int, int, int], given: Condition | None, o: Options) -> Codes:
-        codes = sampler.start(grid[0] * grid[1] * grid[2]).view(grid)
-        if given is None:
-            return codes
-        if o.cond_noise_scale > 0:
-            given = sampler.noise(given.flatten(), 1 - o.cond_noise_scale).view(given.shape)
-        return _put(codes, given, o)
-
-    def _condition(self, o: Options) -> np.ndarray | None:
-        """Frames that a generation begins with, uint8 (frames, height, width, 3)."""
-        if o.image is not None:
-            return _frames("image", np.asarray(o.image), (o.height, o.width, 3))[None]
-        if o.video is None:
-            return None
-        video, stride = np.asarray(o.video), self.tokenizer.temporal_stride
-        if video.ndim == 4 and ((len(video) - 1) % stride or len(video) > (o.num_frames or 0)):
-            raise OptionError(
-                f"video has {len(video)} frames, expected 1 more than a multiple of {stride}, at most {o.num_frames}."
-            )
-        return _frames("video", video, (len(video) if video.ndim else None, o.height, o.width, 3))
-
-    def _resumed(self, resume: tuple[int, Codes], grid: tuple[int, int, int], o: Options) -> tuple[int, Codes]:
-        step, codes = resume
-        if o.sampler != "fast" or o.generator is not None:
-            raise OptionError("only the fast sampler with a seed can be resumed: a generator's past draws are gone.")
-        num_steps = o.num_inference_steps or 0
-        if tuple(codes.shape) != grid or not 0 <= step <= num_steps:
-            raise OptionError(
-                f"resume is step {step} with codes {tuple(codes.shape)}, "
-                f"expected step 0 to {num_steps} with codes {grid}."
-            )
-        return step, codes.to(self.device)
-
 
 def _require_preview_steps(preview_steps: Collection[int], num_steps: int) -> None:
     for step in preview_steps:
         if not 1 < step < num_steps:
             raise OptionError(f"preview_steps has {step}, expected 2 to {num_steps - 1}: there are {num_steps} steps.")
-
-
-def _put(codes: Codes, given: Condition, o: Options) -> Codes:
-    """The codes of a condition, all or those of `cond_indices`, at their places."""
-    indices = list(range(len(given)) if o.cond_indices is None else o.cond_indices)
-    if any(not 0 <= index < len(given) for index in indices):
-        raise OptionError(f"cond_indices are {indices}, expected 0 to {len(given) - 1}: the condition's latent frames.")
-    codes = codes.clone()
-    codes[indices] = given[indices]
-    return codes
-
-
-def _frames(name: str, array: np.ndarray, expected: tuple[int | None, ...]) -> np.ndarray:
-    if array.dtype != np.uint8 or array.shape != expected:
-        shape = "(height, width, 3)" if len(expected) == 3 else "(frames, height, width, 3)"
-        raise OptionError(f"{name} is {array.dtype} {array.shape}, expected uint8 {shape} of {expected[-3:-1]} pixels.")
-    return array

@@ -36,7 +36,8 @@ class FrameNorm(nn.GroupNorm):
 
     def forward(self, input: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:  # noqa: A002
         frames = super().forward(rearrange(input, "b c t h w -> (b t) c h w"))
-        return rearrange(frames, "(b t) c h w -> b c t h w", b=input.shape[0])
+        # Contiguous here, where the last copy is not needed any more: else the convolution makes it, and this stays.
+        return rearrange(frames, "(b t) c h w -> b c t h w", b=input.shape[0]).contiguous()
 
 
 class Downsample(nn.Module):
