@@ -91,7 +91,7 @@ def test_a_film_is_written_rendered_reloaded_cancelled_resumed_played_and_taken_
 
     before = page.locator("#player video").get_attribute("src")
     page.click("#part input")
-    page.get_by_role("option", name="sea:3", exact=True).click()
+    page.get_by_role("option", name="sea[3]", exact=True).click()
     page.click("#retake")
     expect(page.locator("#player video")).not_to_have_attribute("src", before, timeout=LONG_MS)
     assert Run.open(studio.runs / "tour").takes == {"sea[3]": 1}
