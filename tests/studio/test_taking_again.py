@@ -83,14 +83,14 @@ def test_before_a_part_is_taken_again_is_told_what_the_command_line_says_of_it(
     (last,) = (line.split() for line in said.split("shot ")[-1].splitlines() if line.startswith("film"))
     told = seen(desk, "film", text, part)["foretold"]
     assert f"Take 2 of {part}. New work: {last[3]} segment" in told
-    assert ("rendered without this, too" in told) == (text != BRIEF)
+    assert ("Render alone would make" in told) == (text != BRIEF)
 
 
 def test_an_earlier_take_is_chosen_by_its_number_for_nothing(desk, run):
     begin_a_take(run, "dusk[1]")
-    assert "New work: 1 segment" in seen(desk, "film", BRIEF)["plan"]
-    told = seen(desk, "film", BRIEF, "dusk[1]", "1")["foretold"]
-    assert "Take 1 of dusk[1]. Nothing is new" in told
+    page = seen(desk, "film", BRIEF, "dusk[1]", "1")
+    assert "New work: 1 segment" in page["plan"] and is_enabled(page["retake"])
+    assert "Take 1 of dusk[1]. Nothing is new" in page["foretold"]
     assert Again("dusk[1]", 1).option == "--take=dusk:1=1" and Again("dusk").option == "--retake=dusk"
 
 
@@ -193,3 +193,15 @@ def test_an_unknown_shot_is_told_when_it_is_to_be_taken_again(desk):
     assert "there is no shot &quot;dawn&quot;" in seen(desk, "film", without, "dawn")["foretold"]
     with pytest.raises(OptionError, match='there is no shot "dawn"'):
         desk.render("film", without, Again("dawn"))
+
+
+def test_what_was_made_for_browsers_long_ago_is_removed_and_made_again_when_it_is_asked_for(desk, run, tmp_path):
+    pictures, plan = Pictures(tmp_path / "made"), run.plan()
+    keys = [segment.key for segment in plan.segments]
+    sets = [[key for i, key in enumerate(keys) if 2**i & number] for number in range(1, 16)]
+    made = [pictures.tokens(run, plan, each) for each in sets]
+    named = pictures.named(made[0], "film.npz")
+    films = [pictures.film_so_far(run, plan, number) for number in (1, 2)]
+    assert not made[0].exists() and not named.exists()
+    assert all(path.exists() for path in (*made[1:], *films))
+    assert pictures.tokens(run, plan, sets[0]) == made[0] and made[0].exists()

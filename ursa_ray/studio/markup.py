@@ -124,7 +124,7 @@ def foretold(part: str, again: Checked, checked: Checked) -> str:
     others = {each.key for shot in checked.difference.shots for each in shot.new} & {
         each.key for shot in again.difference.shots for each in shot.new
     }
-    edited = f" {len(others)} of it would be rendered without this, too." if others else ""
+    edited = f" Render alone would make {len(others)} of these." if others else ""
     return said(f"{numbers} of {part}. {_cost(again, again.difference)}{listed}{edited}")
 
 
@@ -161,13 +161,11 @@ def _listed(found: Sequence[Problem], kind: str) -> str:
 
 
 def _card(segment: SegmentView, picture: Path | None) -> str:
-    frames = f"{segment.num_frames} frames{f', take {segment.take}' if segment.take > 1 else ''}"
     words = {
-        State.WAITING: frames,
         State.BEGUN: f"step {segment.num_done} of {segment.num_steps}",
-        State.MADE: frames,
         State.FAILED: segment.reason,
-    }[segment.state]
+    }.get(segment.state, f"{segment.num_frames} frames")
+    words += f", take {segment.take}" if segment.take > 1 else ""
     shown = "" if picture is None else f'<img src="{_address(picture)}" alt="" loading="lazy">'
     return (
         f'<figure class="card {segment.state}" data-segment="{escape(segment.name)}" data-state="{segment.state}">'

@@ -26,6 +26,10 @@ STILL_PX = 320
 STILLS_WITHIN_S = 0.5
 
 
+# Films so far and codes that are kept for browsers; of those that were asked for before, all can be made again.
+MAX_MADE = 16
+
+
 class Preview(NamedTuple):
     """Of a segment, as it was found after so many saved steps."""
 
@@ -40,7 +44,8 @@ class Pictures:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._previews: dict[str, dict[str, Preview]] = {}  # of each run, by the keys of its segments
-        self._others: set[str] = set()
+        self._others: set[str] = set()  # films that are gone
+        self._made: list[Path] = []
 
     def stills(self, run: Run, plan: Plan, framed: Collection[str]) -> dict[str, Path]:
         """The middle frame of each segment whose frames are there, by key; of some only the next time."""
@@ -120,6 +125,7 @@ class Pictures:
         path = self.folder / f"{begun.sha256}.mp4"
         if not path.exists():
             write_planned_film(path, begun, partial(segment_frames, run))
+            self._prune(path)
         return path
 
     def tokens(self, run: Run, plan: Plan, committed: Collection[str]) -> Path:
@@ -130,7 +136,15 @@ class Pictures:
         if not path.exists():
             with published(path) as aside:
                 np.savez_compressed(aside, allow_pickle=False, **codes)
+            self._prune(path)
         return path
+
+    def _prune(self, made: Path) -> None:
+        self._made.append(made)
+        for old in self._made[:-MAX_MADE]:
+            self._made.remove(old)
+            old.unlink(missing_ok=True)
+            shutil.rmtree(self.folder / old.stem, ignore_errors=True)
 
 
 def beginning(plan: Plan, num_segments: int) -> Plan:

@@ -112,7 +112,7 @@ class Room:
                 elem_id="part",
             )
             self.number = gr.Textbox(
-                label="Take", placeholder="next", max_length=4, scale=1, min_width=70, elem_id="number"
+                label="Take", placeholder="next", max_length=4, scale=1, min_width=90, elem_id="number"
             )
             self.retake = _button("Retake", "retake", scale=1)
         self.foretold = gr.HTML(elem_id="foretold")
@@ -128,6 +128,7 @@ class Room:
         opened = [self.editor, self.version, self.assets, self.message, self.part]
         shown = self.film.change(self._answers.open, self.film, opened, **QUIET)
         self._look_after(shown).then(None, self.film, None, js=KEEP_ADDRESS)
+        self.film.change(lambda: "", None, self.taken, **QUIET)
 
     def _connect_work(self) -> None:
         typed = [self.film, self.editor, self.version]

@@ -232,10 +232,10 @@ def _share(plan: Plan, facts: Facts) -> float:
 
 
 def _parts(plan: Plan, committed: Collection[str]) -> tuple[str, ...]:
-    """Whole shots and single segments of which something is committed; a shot of one segment is named once."""
+    """Whole shots and single segments of which a take is committed; a shot of one segment is named once."""
     parts: list[str] = []
     for shot in plan.shots:
-        made = [segment for segment in shot.segments if segment.key in committed]
+        made = [segment for segment in shot.segments if segment.key in committed or segment.take]
         if made:
             parts.append(shot.id)
         if len(shot.segments) > 1:
