@@ -91,9 +91,9 @@ class Watching:
     ) -> tuple[tuple[Any, Any, Any], str]:
         """Problems, plan, and what taking a part again comes to.
 
-        All again for each tenth of the film that is made: what was new to the run is kept by now.
+        All again for each fortieth of the film that is made: what was new to the run is kept by now.
         """
-        now = _digest(film, text, part, take, view.phase, 10 * view.num_made // max(1, len(view.segments)))
+        now = _digest(film, text, part, take, view.phase, 40 * view.num_made // max(1, len(view.segments)))
         if now == checked:
             return (gr.skip(), gr.skip(), gr.skip()), checked
         if not text.strip():
