@@ -268,7 +268,7 @@ def test_a_number_that_may_be_anothers_by_now_is_not_interrupted(begun):
 @pytest.mark.parametrize("after_s", [0.0, 0.05, 0.3])
 def test_a_process_that_is_told_to_end_is_ending_at_once_and_has_not_failed(tmp_path, after_s):
     children = Children(tmp_path)
-    children.begin("film", "plan", write(tmp_path, TWO_SHOTS))
+    children.begin("film", "render", write(tmp_path, LONG), f"--run={tmp_path / 'run'}")
     time.sleep(after_s)
     assert not children.is_told("film", None)
     children.interrupt("film", None)

@@ -83,9 +83,9 @@ class Children:
         return process.pid if process is not None and process.poll() is None else None
 
     def is_told(self, name: str, holder: str | None) -> bool:
-        """Whether who is at work was told to end by this studio, and is there still."""
-        pid = self.pid(name) or pid_here(holder)
-        return pid is not None and self._told.get(name) == pid
+        """Whether who is at work, or was until just now, was told to end by this studio, and is there still."""
+        pid, told = self.pid(name) or pid_here(holder), self._told.get(name)
+        return told is not None and (pid == told or (pid is None and holder is None and _is_ursa_ray(told)))
 
     def ended(self, name: str) -> Ended | None:
         """How the last process of this name ended; None if there was none, or it is at work."""
