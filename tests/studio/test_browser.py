@@ -22,6 +22,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 LONG_MS = 90_000  # a render on a busy machine
 
 
+# What is told beside the downloads, one after the other.
+KEEP_WORDS = """() => {
+    const place = document.querySelector("#taken");
+    window.words = "";
+    new MutationObserver(() => { window.words += place.textContent; }).observe(place, {childList: true, subtree: true});
+}"""
+
+
 def begin(page, name, example):
     page.fill("#name input, #name textarea", name)
     page.click("#example input")
@@ -75,6 +83,7 @@ def test_a_film_is_written_rendered_reloaded_cancelled_resumed_played_and_taken_
     expect(page.locator("#editor")).to_contain_text("title: Quickstart")
     page.click("#cancel")
     expect(page.locator("#message")).to_contain_text("Ending in order")
+    expect(page.locator("#cancel")).to_be_disabled()
     expect_phase(page, "paused")
     expect(page.locator("#message")).to_be_empty()
     num_made = cards(page, "made").count()
@@ -94,11 +103,65 @@ def test_a_film_is_written_rendered_reloaded_cancelled_resumed_played_and_taken_
     assert played(page) == pytest.approx(13, abs=0.1)
 
     before = page.locator("#player video").get_attribute("src")
-    page.click("#part input")
-    page.get_by_role("option", name="sea:3", exact=True).click()
+    expect(page.locator("#retake")).to_be_disabled()
+    page.click('#cards [data-segment="sea[3]"]')
+    expect(page.locator("#foretold")).to_contain_text("Take 2 of sea[3]. New work: 1 segment")
     page.click("#retake")
     expect(page.locator("#player video")).not_to_have_attribute("src", before, timeout=LONG_MS)
+    expect(page.locator('#cards [data-segment="sea[3]"]')).to_contain_text("take 2")
     assert Run.open(studio.runs / "tour").takes == {"sea[3]": 1}
+
+    page.fill("#number input, #number textarea", "1")
+    expect(page.locator("#foretold")).to_contain_text("Take 1 of sea[3]. Nothing is new")
+    page.click("#retake")
+    expect(page.locator("#player video")).to_have_attribute("src", before, timeout=LONG_MS)
+    assert Run.open(studio.runs / "tour").takes == {}
+    page.click("#part input")
+    page.get_by_role("option", name="meadow", exact=True).click()
+    expect(page.locator("#foretold")).to_contain_text("Take 2 of meadow.")
+    expect(page.locator("#number input, #number textarea")).to_have_value("")
+
+
+WRAPPED = f"\n  - id: s%d  # {'which is written at great length; ' * 12}\n    prompt: a red circle rises\n    frames: 5"
+
+
+def test_the_number_of_a_line_with_a_mistake_is_marked_wherever_that_line_is(visit, studio):
+    page = visit()
+    begin(page, "wrapped", "brief")
+    type_at_the_end(page, "".join(WRAPPED % number for number in range(40)) + "\n    motion: many")
+    board = studio.runs / ".studio" / "boards" / "wrapped" / "storyboard.yaml"
+    expect(page.locator("#problems")).to_contain_text('motion is "many"')
+    number = str(1 + board.read_text().split("\n").index("    motion: many"))
+    marked = page.locator("#editor .cm-gutterElement.wrong")
+    for top, seen in ((0, []), (1e6, [number]), (100, []), (1e6, [number])):
+        page.evaluate("top => document.querySelector('#editor .cm-scroller').scrollTop = top", top)
+        expect(marked).to_have_text(seen)
+    line = page.locator("#editor .cm-line").filter(has_text="motion: many")
+    assert line.bounding_box()["y"] == pytest.approx(marked.bounding_box()["y"], abs=3)
+    page.keyboard.press("Control+z")
+    expect(marked).to_have_count(0)
+
+
+def test_a_page_of_a_long_film_stays_short(visit):
+    page = visit()
+    begin(page, "long", "brief")
+    type_at_the_end(page, "".join(WRAPPED % number for number in range(120)))
+    expect(page.locator("#plan tr").last).to_contain_text("film124")
+    assert page.evaluate("document.documentElement.scrollHeight") < 1700
+
+
+def test_where_there_is_no_film_nothing_of_the_one_before_stays_and_nothing_can_be_pressed(visit):
+    page = visit()
+    page.click("#film input")
+    page.get_by_role("option", name=re.compile("^golden-")).click()
+    expect(cards(page, "made").first).to_be_visible()
+    page.wait_for_selector("#player video")
+    page.fill("#film input", "../x")
+    page.keyboard.press("Enter")
+    expect(page.locator("#status")).to_contain_text("'../x' cannot name a film")
+    expect(page.locator("#cards .card, #player video, #plan table")).to_have_count(0)
+    for name in ("render", "cancel", "play", "take-film", "take-tokens", "retake"):
+        expect(page.locator(f"#{name}")).to_be_disabled()
 
 
 def test_a_page_that_is_closed_in_mid_render_costs_nothing(visit, studio):
@@ -150,8 +213,10 @@ def test_a_run_that_was_made_elsewhere_is_watched_and_played(visit, goldens_fold
     expect(cards(page, "made").first).to_be_visible()
     page.click("#play")
     assert played(page) > 0
+    page.evaluate(KEEP_WORDS)
     with page.expect_download() as download:
         page.click("#take-tokens")
+    assert page.evaluate("window.words").strip().startswith("Packing ...")
     film = page.locator("#film input").input_value()
     assert download.value.suggested_filename == f"{film}.npz"
     with page.expect_download() as download:

@@ -19,10 +19,12 @@ from ursa_ray.studio import markup
 from ursa_ray.studio.answers import Answers
 from ursa_ray.studio.asked import Asked
 from ursa_ray.studio.assets import bring
-from ursa_ray.studio.children import last_complaint, pid_here
+from ursa_ray.studio.checking import Again
+from ursa_ray.studio.children import Children, last_complaint, pid_here
 from ursa_ray.studio.desk import Desk
 from ursa_ray.studio.models import is_fetched_first, models
 from ursa_ray.studio.view import Phase
+from ursa_ray.studio.watching import Watching
 
 LONG = TWO_SHOTS.replace("steps: 4", "steps: 900")
 
@@ -97,7 +99,8 @@ def test_a_render_is_watched_played_and_taken_home(desk, tmp_path):
     wait_for(lambda: desk.look("film").view.phase is Phase.FINISHED)
     shown = desk.look("film")
     assert len(shown.pictures) == 4 and all(path.exists() for path in shown.pictures.values())
-    assert desk.play("film").read_bytes() == (tmp_path / "runs" / "film" / "film.mp4").read_bytes()
+    played, _ = desk.play("film")
+    assert played.read_bytes() == (tmp_path / "runs" / "film" / "film.mp4").read_bytes()
     run = Run.open(tmp_path / "runs" / "film")
     with np.load(desk.tokens("film")) as codes:
         assert sorted(codes) == ["dawn[0]", "dawn[1]", "dusk[0]", "dusk[1]"]
@@ -106,8 +109,6 @@ def test_a_render_is_watched_played_and_taken_home(desk, tmp_path):
     run.segments.pop(run.plan().segments[3].key)
     again = desk.check("film", TWO_SHOTS.replace("falls", "rests"))
     assert (again.difference.num_kept, again.difference.num_new, again.is_measured) == (2, 2, True)
-    with pytest.raises(OptionError, match="Choose what to take again: dawn, dawn:0"):
-        desk.render("film", TWO_SHOTS, "noon --address=evil")
 
 
 def test_a_film_that_the_command_line_rendered_opens_with_its_storyboard(new_desk, tmp_path, run_command):
@@ -143,7 +144,7 @@ def test_a_run_of_a_picture_that_was_made_elsewhere_is_taken_again_here(new_desk
     assert "image: stills/sunset.png" in opened.text
     assert desk.boards.assets(film) == ["stills/sunset.png"]
     assert desk.check(film, opened.text).difference.num_new == 0
-    desk.render(film, opened.text, "title")
+    desk.render(film, opened.text, Again("title"))
     wait_for(lambda: Run.open(tmp_path / "run").takes == {"title[0]": 1})
 
 
@@ -242,7 +243,12 @@ def test_a_studio_that_is_started_again_finds_the_render_and_cancels_it(new_desk
     assert (shown.phase, shown.can_cancel) == (Phase.RENDERING, True)
     assert shown.segments[0].num_done >= 1
     second.cancel("film")
+    ending = second.look("film").view
+    assert (ending.phase, ending.can_cancel, ending.can_render) == (Phase.ENDING, False, False)
     wait_for(lambda: second.look("film").view.phase is Phase.PAUSED, 30)
+    phases = []
+    wait_for(lambda: phases.append(first.look("film").view.phase) or phases[-1] is Phase.PAUSED, 30)
+    assert Phase.STARTING not in phases  # its process is there for longer than its lease
     assert second.look("film").view.can_resume
     with pytest.raises(OptionError, match="nobody renders it any more"):
         second.cancel("film")
@@ -266,7 +272,7 @@ def test_a_run_whose_plan_is_lost_is_mended_by_rendering_it(desk, goldens, tmp_p
         path.unlink()
     with pytest.raises(LedgerError, match="Render its storyboard again"):
         desk.look("film")
-    told, *_ = Answers(desk).look("film", "", "", "", "", "")
+    told, *_ = Watching(desk).look("film", "", None, "", "", "", "", "")
     assert "film/plan-" in told and str(tmp_path) not in told
     desk.render("film", TWO_SHOTS.replace("steps: 4", "steps: 1"))
     wait_for(lambda: desk.check("film", TWO_SHOTS.replace("steps: 4", "steps: 1")).difference.num_new == 0)
@@ -418,6 +424,22 @@ def test_a_number_that_may_be_anothers_by_now_is_not_interrupted(begun):
     assert pid_here(f"{held.format(pid)}, or nobody: this file system has no locks") is None
     assert pid_here(held.format(begun("editor"))) is None
     assert pid_here(held.format(0)) is None and pid_here(held.format(1)) is None
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.3])
+def test_a_process_that_is_told_to_end_is_ending_at_once_and_has_not_failed(tmp_path, after_s):
+    children = Children(tmp_path)
+    children.begin("film", "render", write(tmp_path, LONG), f"--run={tmp_path / 'run'}")
+    time.sleep(after_s)
+    assert not children.is_told("film", None)
+    children.interrupt("film", None)
+    children.interrupt("film", None)  # told twice it would not end in order
+    assert children.is_told("film", None) or not children.is_running("film")
+    wait_for(lambda: not children.is_running("film"), 30)
+    assert not children.ended("film").is_worth_telling, children.ended("film")
+    children.begin("film", "plan", "--wrong")
+    wait_for(lambda: not children.is_running("film"), 30)
+    assert children.ended("film").is_worth_telling
 
 
 def test_the_last_complaint_of_a_log_is_told(tmp_path):

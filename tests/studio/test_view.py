@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from tests.storyboards import TWO_CHAINS, write
+from ursa_ray.plan import with_takes
 from ursa_ray.prepare import prepare
 from ursa_ray.studio.markup import status
 from ursa_ray.studio.pictures import beginning
-from ursa_ray.studio.view import Facts, Phase, State, view
+from ursa_ray.studio.view import Facts, Film, Phase, Plays, State, view
 
 HOLDER = "process 1 on somewhere since 2026-01-01"
 
@@ -107,6 +108,13 @@ def test_while_somebody_renders_nothing_else_can_be_begun(plan):
     assert (idle.can_render, idle.can_retake, idle.can_cancel) == (True, True, False)
 
 
+def test_what_was_told_to_end_is_ending_and_is_not_told_again(plan):
+    for facts in (Facts(is_starting=True), Facts(plan, holder=HOLDER), Facts(plan, film="sha")):
+        shown = view(replace(facts, can_cancel=True, is_ending=True))
+        assert (shown.phase, shown.is_busy, shown.can_cancel, shown.can_render) == (Phase.ENDING, True, False, False)
+        assert "Ending" in status(shown)
+
+
 def test_a_render_on_another_machine_cannot_be_cancelled_here(plan):
     assert not view(Facts(plan, holder=HOLDER, can_cancel=False)).can_cancel
 
@@ -114,7 +122,19 @@ def test_a_render_on_another_machine_cannot_be_cancelled_here(plan):
 def test_what_is_made_can_be_taken_again_by_shot_and_by_segment(plan):
     shown = view(Facts(plan, keys(plan, "left[0]", "left[1]", "after[0]")))
     # `after` has one segment, so that the shot is the segment.
-    assert shown.parts == ("left", "left:0", "left:1", "after")
+    assert shown.parts == ("left", "left[0]", "left[1]", "after")
+
+
+def test_what_there_is_to_play_is_the_film_then_what_is_newer_than_the_one_before_then_that(plan):
+    kept, framed = Film("sha", plan), keys(plan, "left[0]")
+    changed = with_takes(plan, {"left[1]": 1})
+    new = framed | {changed.segments[1].key}
+    assert view(Facts(plan, framed=framed)).plays is Plays.BEGINNING
+    assert view(Facts(plan, film="sha")).plays is Plays.WHOLE
+    assert view(Facts(changed, framed=framed, film_before=kept)).plays is Plays.BEFORE
+    assert view(Facts(changed, framed=new, film_before=kept)).plays is Plays.BEGINNING
+    assert view(Facts(changed, framed=frozenset(), film_before=kept)).plays is Plays.BEFORE
+    assert view(Facts(plan)).plays is None
 
 
 def test_what_starts_tells_no_numbers_of_the_film_before_it(plan):

@@ -27,14 +27,17 @@ MAX_LOG_BYTES = 64 * 1024  # of the end of a log, which has the last words
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended, and its last complaint; "" if it had none."""
+    """How a process ended, its last complaint, "" if it had none, and whether it was told to end."""
 
     code: int
     complaint: str
+    was_told: bool = False
 
     @property
     def is_worth_telling(self) -> bool:
-        return self.code not in (0, INTERRUPTED)
+        # Within its first 0.1 to 0.3 s, before it handles signals, a process that is told to end dies of that.
+        is_death_of_it = self.was_told and self.code in (-signal.SIGINT, -signal.SIGTERM)
+        return self.code not in (0, INTERRUPTED) and not is_death_of_it
 
 
 class Children:
@@ -46,6 +49,7 @@ class Children:
     def __init__(self, folder: Path, options: Sequence[str] = ()):
         self._folder, self._options = folder, options
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._told: dict[str, int] = {}  # to end, by process id
         self._lock = threading.Lock()
 
     def begin(self, name: str, command: str, *arguments: object) -> None:
@@ -58,6 +62,7 @@ class Children:
             if self.is_running(name):
                 raise OptionError(f"{name}: is being rendered already. Wait for it, or cancel it first.")
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._told.pop(name, None)
             with self.log(name).open("ab") as log:
                 log.truncate(0)  # appending: a process that still writes to it leaves no hole
                 self._processes[name] = subprocess.Popen(
@@ -70,31 +75,45 @@ class Children:
                 )
 
     def is_running(self, name: str) -> bool:
+        return self.pid(name) is not None
+
+    def pid(self, name: str) -> int | None:
+        """The process of this name, if it is at work."""
         process = self._processes.get(name)
-        return process is not None and process.poll() is None
+        return process.pid if process is not None and process.poll() is None else None
+
+    def is_told(self, name: str, holder: str | None) -> bool:
+        """Whether who is at work, or was until just now, was told to end by this studio, and is there still."""
+        pid, told = self.pid(name) or pid_here(holder), self._told.get(name)
+        return told is not None and (pid == told or (pid is None and holder is None and _is_ursa_ray(told)))
 
     def ended(self, name: str) -> Ended | None:
         """How the last process of this name ended; None if there was none, or it is at work."""
         process = self._processes.get(name)
         code = None if process is None else process.poll()
-        return None if code is None else Ended(code, last_complaint(self.log(name)))
+        if process is None or code is None:
+            return None
+        return Ended(code, last_complaint(self.log(name)), self._told.get(name) == process.pid)
 
     def log(self, name: str) -> Path:
         return self._folder / f"{name}.log"
 
     def interrupt(self, name: str, holder: str | None) -> None:
-        """What Ctrl-C does, to the process of this name or, if there is none, to who holds the run's lease.
+        """What Ctrl-C does, to the process of this name or, if there is none, to who holds the run's lease; once.
 
         Raises:
             OptionError: it is on another machine, or nobody's.
         """
-        pid = self._processes[name].pid if self.is_running(name) else pid_here(holder)
+        if self.is_told(name, holder):
+            return  # told twice it would not end in order
+        pid = self.pid(name) or pid_here(holder)
         if pid is None and holder is not None:
             raise OptionError(f"{name}: is rendered by {holder}, which cannot be interrupted from here. Stop it there.")
         try:
             if pid is None:
                 raise ProcessLookupError
             os.kill(pid, signal.SIGINT)
+            self._told[name] = pid
         except ProcessLookupError:
             raise OptionError(f"{name}: nobody renders it any more.") from None
         except PermissionError:

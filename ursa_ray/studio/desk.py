@@ -11,14 +11,15 @@ from ursa_ray.plan import Plan
 from ursa_ray.storyboard import read_text
 from ursa_ray.studio.assets import bring, with_uploads
 from ursa_ray.studio.boards import NAME, Boards, Opened, film_name, require_name
-from ursa_ray.studio.checking import Checked, check, problem
+from ursa_ray.studio.checking import Again, Checked, Had, check, problem
 from ursa_ray.studio.children import Children
 from ursa_ray.studio.looking import Look
 from ursa_ray.studio.pictures import Pictures
 from ursa_ray.studio.samples import Samples
 from ursa_ray.studio.shelf import Shelf
-from ursa_ray.studio.view import Facts, State, View, view
+from ursa_ray.studio.view import Facts, Plays, State, View, view
 
+MAX_LISTED = 12  # parts, in a message
 PRIVATE = ".studio"  # in the folder of the runs; no run can have this name
 
 NEW = """\
@@ -35,7 +36,7 @@ shots:
 
 @dataclass(frozen=True)
 class Shown:
-    """A run as the page shows it: pictures of segments by key, and the finished film."""
+    """A run as the page shows it: pictures of segments by key, and the film, or the one before its last change."""
 
     view: View
     pictures: dict[str, Path] = field(default_factory=dict)
@@ -111,23 +112,25 @@ class Desk:
         self.boards.begin(name, text)
         return name
 
-    def check(self, film: str, text: str) -> Checked:
+    def check(self, film: str, text: str, again: Again | None = None) -> Checked:
         """A text as it stands, beside what the film's run has of it; nothing is kept."""
         look = self._look(film)
         with look.lock:  # of what is quick: planning hashes pictures and decodes clips
-            before, run = self._facts(film).plan, look.run
-            takes, segments = ({}, {}) if run is None else (dict(run.takes), dict(run.segments))
-        checked = check(text, self.boards.folder(film), before, takes, segments)
+            had = Had.of(self._facts(film), look.run)
+        checked = check(text, self.boards.folder(film), had, again)
         uploads = self.boards.assets(film)
         return replace(checked, problems=tuple(with_uploads(each, uploads) for each in checked.problems))
 
-    def render(self, film: str, text: str, retake: str | None = None) -> None:
+    def render(self, film: str, text: str, again: Again | None = None) -> None:
         """Begin to render a text, or go on, in a process of its own.
 
         Raises:
             OptionError: it is being rendered, has mistakes, or has no such part.
         """
-        checked, now = self.check(film, text), view(self._facts(film))
+        now = view(self._facts(film))
+        if again is not None and again.part not in now.parts:
+            raise OptionError(f"Choose what to take again: {_listed(now.parts) or 'nothing is rendered yet'}.")
+        checked = self.check(film, text, again)
         if checked.plan is None:
             first = checked.problems[0]
             where = "" if first.line is None else f"line {first.line}: "
@@ -135,11 +138,9 @@ class Desk:
         if not now.can_render:
             by = "" if now.holder is None else f" by {now.holder}"
             raise OptionError(f"{film}: is being rendered already{by}. Wait for it, or cancel it first.")
-        if retake is not None and retake not in now.parts:
-            raise OptionError(f"Choose what to take again: {', '.join(now.parts) or 'nothing is rendered yet'}.")
         self._rendered[film] = board = self.boards.rendered(film, text)
         options = [f"--run={self.url(film)}", "--log-format=json", *_previews(checked.plan)]
-        options += [] if retake is None else [f"--retake={retake}"]
+        options += [] if again is None else [again.option]
         self._children.begin(film, "render", board, *options)
         self._look(film).expire()
 
@@ -169,22 +170,24 @@ class Desk:
             begun = {each.key: each.num_done for each in now.segments if each.state is State.BEGUN}
             pictures = self._pictures.stills(look.run, facts.plan, facts.framed)
             pictures |= self._pictures.previews(look.run, begun)
-            film_path = None if facts.film is None else self._pictures.film(look.run, facts.film)
-            return Shown(now, pictures, film_path)
+            sha256 = facts.film_before.sha256 if facts.film_before is not None else facts.film
+            return Shown(now, pictures, None if sha256 is None else self._pictures.film(look.run, sha256))
 
-    def play(self, film: str) -> Path:
-        """The finished film, or what is finished of it from its beginning.
+    def play(self, film: str) -> tuple[Path, View]:
+        """The film, the one before its last change, or what is finished of it, as the view says that it `plays`.
 
         Raises:
             OptionError: its first segment is not finished yet.
         """
-        look, now = self._look(film), self.look(film)
-        if now.film is not None:
-            return now.film
-        plan = look.facts().plan
-        if plan is None or look.run is None or not now.view.num_playable:
+        look = self._look(film)
+        with look.lock:
+            shown = self.look(film)
+            run, plan, now = look.run, look.facts().plan, shown.view
+        if shown.film is not None and now.plays is not Plays.BEGINNING:
+            return shown.film, now
+        if plan is None or run is None or not now.num_playable:
             raise OptionError("There is nothing to play yet: the first segment of the film is not finished.")
-        return self._pictures.film_so_far(look.run, plan, now.view.num_playable)
+        return self._pictures.film_so_far(run, plan, now.num_playable), replace(now, plays=Plays.BEGINNING)
 
     def tokens(self, film: str) -> Path:
         """The codes of what is committed.
@@ -207,9 +210,12 @@ class Desk:
         """
         if what == "tokens":
             return self._pictures.named(self.tokens(film), f"{film}.npz")
-        now = self.look(film).view
-        part = "" if now.film else f"-first-{now.seconds_playable:.1f}s"
-        return self._pictures.named(self.play(film), f"{film}{part}.mp4")
+        path, now = self.play(film)
+        parts: dict[Plays | None, str] = {
+            Plays.BEFORE: "-before",
+            Plays.BEGINNING: f"-first-{now.seconds_playable:.1f}s",
+        }
+        return self._pictures.named(path, f"{film}{parts.get(now.plays, '')}.mp4")
 
     def _bring_assets(self, film: str, text: str) -> None:
         look = self._look(film)
@@ -240,6 +246,10 @@ class Desk:
             if film not in self._looks:
                 self._looks[film] = Look(url, film, self._children)
             return self._looks[film]
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts[:MAX_LISTED]) + (", ..." if len(parts) > MAX_LISTED else "")
 
 
 def _previews(plan: Plan) -> list[str]:

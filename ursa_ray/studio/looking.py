@@ -3,15 +3,17 @@
 import hashlib
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
 
 from ursa_ray.errors import LedgerError
 from ursa_ray.failed import read_failures
 from ursa_ray.ledger import FILM, Run
 from ursa_ray.ledger.format import FORMAT_NAME
+from ursa_ray.ledger.plans import read_plan
 from ursa_ray.plan import Plan
 from ursa_ray.studio.children import Children, pid_here
-from ursa_ray.studio.view import Facts
+from ursa_ray.studio.view import Facts, Film
 from ursa_ray.underway import underway
 
 # Several pages that show one run ask once a second each; they share an answer that is this young. One costs 40 ms of a
@@ -28,6 +30,8 @@ class Look:
         self.lock = threading.RLock()
         self._name, self._children = name, children
         self._plan: Plan | None = None
+        self._film: Film | None = None
+        self._leader: int | None = None  # who held the lease last, if it was a process of this machine
         self._facts = Facts()
         self._looked = -YOUNG_S
 
@@ -64,15 +68,15 @@ class Look:
         self._looked = -YOUNG_S
 
     def _find_out(self) -> Facts:
-        is_running, ended = self._children.is_running(self._name), self._children.ended(self._name)
+        ended = self._children.ended(self._name)
         complaint = ended.complaint if ended is not None and ended.is_worth_telling else ""
         run = self._refreshed()
         if run is None:
-            return Facts(is_starting=is_running, can_cancel=is_running, complaint=complaint)
+            return self._with_process(Facts(complaint=complaint))
         plan, now = self._plan_of(run), underway(run)
         keys = {} if plan is None else {segment.name: segment.key for segment in plan.segments}
         report = read_failures(run)
-        return Facts(
+        facts = Facts(
             plan=plan,
             committed=frozenset(run.segments),
             framed=frozenset(run.framed()),
@@ -81,9 +85,21 @@ class Look:
             holder=now.rendered_by,
             seconds_left=now.seconds_left,
             film=_film(run),
-            is_starting=is_running,
-            can_cancel=is_running or pid_here(now.rendered_by) is not None,
+            film_before=self._film_before(run),
             complaint=complaint,
+        )
+        return self._with_process(facts)
+
+    def _with_process(self, facts: Facts) -> Facts:
+        """Whether who renders starts, ends, and can be interrupted."""
+        pid, leader = self._children.pid(self._name), pid_here(facts.holder)
+        self._leader = leader or self._leader
+        has_let_go = pid is not None and pid == self._leader and facts.holder is None
+        return replace(
+            facts,
+            is_starting=pid is not None and not has_let_go,
+            is_ending=has_let_go or self._children.is_told(self._name, facts.holder),
+            can_cancel=pid is not None or leader is not None,
         )
 
     def _refreshed(self) -> Run | None:
@@ -101,6 +117,18 @@ class Look:
         if self._plan is None or self._plan.sha256 != run.plan_sha256:
             self._plan = run.plan()
         return self._plan
+
+    def _film_before(self, run: Run) -> Film | None:
+        """The run's last film, if it is there and is not that of its plan."""
+        made = run.last_film
+        if made is None or made.media_sha256 is None or made.key == run.plan_sha256 or not run.store.exists(FILM):
+            return None
+        if self._film is None or self._film.sha256 != made.media_sha256:
+            try:
+                self._film = Film(made.media_sha256, read_plan(run.store, made.key))
+            except LedgerError:
+                return None  # nobody can say what it shows
+        return self._film
 
 
 def _film(run: Run) -> str | None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from ursa_ray.plan import Difference, Plan
 from ursa_ray.studio.checking import Checked, Problem
-from ursa_ray.studio.view import Phase, SegmentView, State, View
+from ursa_ray.studio.view import Phase, Plays, SegmentView, State, View
 from ursa_ray.summary import format_time
 
 HEADLINES = {
@@ -15,13 +15,14 @@ HEADLINES = {
     Phase.STARTING: "Starting",
     Phase.RENDERING: "Rendering",
     Phase.JOINING: "Finishing",
+    Phase.ENDING: "Ending",
     Phase.PAUSED: "Not finished",
     Phase.FINISHED: "Finished",
 }
+NO_FILM = "The film appears here."
 FAILED = "Failed"  # before anything was rendered
 
-# The editor draws only the lines near the window; further down, counting them would mark another line.
-MAX_MARKED_LINE = 60
+MAX_LISTED = 6  # shots, of what is taken again
 
 
 def said(words: str) -> str:
@@ -67,6 +68,16 @@ def player(path: Path | None, caption: str) -> str:
     )
 
 
+def caption(view: View) -> str:
+    """What it is that is played."""
+    return {
+        Plays.WHOLE: f"The whole film, {view.seconds:.1f} s",
+        Plays.BEFORE: f"The film before this change, {view.seconds_before:.1f} s",
+        Plays.BEGINNING: f"The first {view.seconds_playable:.1f} s of {view.seconds:.1f} s",
+        None: NO_FILM,
+    }[view.plays]
+
+
 def results(files: Mapping[str, Path]) -> str:
     """Single images and videos, each with its download."""
     return f'<div class="results">{"".join(_result(name, path) for name, path in files.items())}</div>'
@@ -78,13 +89,10 @@ def link(path: Path, name: str, mark: str) -> str:
 
 
 def problems(checked: Checked) -> str:
-    """What is wrong, each with its line, and those lines marked in the editor."""
+    """What is wrong, each with its line, which the page marks in the editor."""
     if not checked.problems and not checked.warnings:
         return '<p class="fine">No mistakes.</p>'
-    marked = [each.line for each in checked.problems if each.line is not None and each.line <= MAX_MARKED_LINE]
-    lines = ", ".join(f"#editor .cm-content > .cm-line:nth-child({line})" for line in marked)
-    style = f"<style>{lines} {{ background: var(--mistake); }}</style>" if lines else ""
-    return f"{style}<ul class='problems'>{_listed(checked.problems, 'wrong')}{_listed(checked.warnings, 'warned')}</ul>"
+    return f"<ul class='problems'>{_listed(checked.problems, 'wrong')}{_listed(checked.warnings, 'warned')}</ul>"
 
 
 def plan_table(checked: Checked) -> str:
@@ -103,6 +111,21 @@ def plan_table(checked: Checked) -> str:
         f'<div class="plan"><p>{escape(_about(plan))}</p><div class="scrolls"><table><thead><tr>{heads}</tr></thead>'
         f"<tbody>{rows}{total}</tbody></table></div><p>{escape(_cost(checked, found))}</p></div>"
     )
+
+
+def foretold(part: str, again: Checked, checked: Checked) -> str:
+    """What taking a part again comes to, with all that would be rendered anyway; or why it cannot be."""
+    if again.plan is None or again.difference is None or checked.difference is None:
+        return "".join(complained(each.text) for each in again.problems[:1])
+    takes = sorted({each.take + 1 for each in again.plan.segments if part in (each.name, each.shot)})
+    numbers = f"{'Take' if len(takes) == 1 else 'Takes'} {', '.join(map(str, takes))}"
+    shots = [f"{shot.id} ({len(shot.new)})" for shot in again.difference.shots if shot.new]
+    listed = f" In {', '.join(shots[:MAX_LISTED])}{', ...' if len(shots) > MAX_LISTED else ''}." if shots else ""
+    others = {each.key for shot in checked.difference.shots for each in shot.new} & {
+        each.key for shot in again.difference.shots for each in shot.new
+    }
+    edited = f" Render alone would make {len(others)} of these." if others else ""
+    return said(f"{numbers} of {part}. {_cost(again, again.difference)}{listed}{edited}")
 
 
 def assets(names: Iterable[str]) -> str:
@@ -130,20 +153,19 @@ def _row(cell: str, name: str, segments: int, frames: int, seconds: float, kept:
 
 
 def _listed(found: Sequence[Problem], kind: str) -> str:
-    places = ("" if each.line is None else f"line {each.line}" for each in found)
+    places = (("", "") if each.line is None else (f' data-line="{each.line}"', f"line {each.line}") for each in found)
     return "".join(
-        f'<li class="{kind}"><b>{place}</b><span>{escape(each.text)}</span></li>'
-        for place, each in zip(places, found, strict=True)
+        f'<li class="{kind}"{at}><b>{place}</b><span>{escape(each.text)}</span></li>'
+        for (at, place), each in zip(places, found, strict=True)
     )
 
 
 def _card(segment: SegmentView, picture: Path | None) -> str:
     words = {
-        State.WAITING: f"{segment.num_frames} frames",
         State.BEGUN: f"step {segment.num_done} of {segment.num_steps}",
-        State.MADE: f"{segment.num_frames} frames",
         State.FAILED: segment.reason,
-    }[segment.state]
+    }.get(segment.state, f"{segment.num_frames} frames")
+    words += f", take {segment.take}" if segment.take > 1 else ""
     shown = "" if picture is None else f'<img src="{_address(picture)}" alt="" loading="lazy">'
     return (
         f'<figure class="card {segment.state}" data-segment="{escape(segment.name)}" data-state="{segment.state}">'

@@ -12,6 +12,7 @@ from ursa_ray.studio.desk import Desk
 from ursa_ray.studio.guard import Guard
 from ursa_ray.studio.room import Room
 from ursa_ray.studio.samples_room import SamplesRoom
+from ursa_ray.studio.watching import Watching
 
 STYLE = Path(__file__).with_name("studio.css")
 
@@ -25,7 +26,7 @@ def build(desk: Desk) -> gr.Blocks:
         gr.HTML('<header id="top"><b>ursa-ray</b> studio</header>')
         with gr.Tabs():
             with gr.Tab("Storyboard", id="storyboard"):
-                Room(page, Answers(desk))
+                Room(page, Answers(desk), Watching(desk))
             with gr.Tab("Images", id="images"):
                 SamplesRoom(page, desk.samples, "image")
             with gr.Tab("Videos", id="videos"):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ursa_ray.files import published
+from ursa_ray.files import file_sha256, published
 from ursa_ray.join import segment_frames, write_planned_film
 from ursa_ray.ledger import FILM, Run, preview_name
 from ursa_ray.plan import Plan, PlannedShot, Segment
@@ -24,6 +24,10 @@ from ursa_ray.plan import Plan, PlannedShot, Segment
 STILL_PX = 320
 # A still takes 0.05 s for 17 frames of 64x48 and 0.3 s for 49 of 512x320; a page must not wait for more than this.
 STILLS_WITHIN_S = 0.5
+
+
+# Films so far and codes that are kept for browsers; of those that were asked for before, all can be made again.
+MAX_MADE = 16
 
 
 class Preview(NamedTuple):
@@ -39,7 +43,9 @@ class Pictures:
     def __init__(self, folder: Path):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._previews: dict[str, Preview] = {}
+        self._previews: dict[str, dict[str, Preview]] = {}  # of each run, by the keys of its segments
+        self._others: set[str] = set()  # films that are gone
+        self._made: list[Path] = []
 
     def stills(self, run: Run, plan: Plan, framed: Collection[str]) -> dict[str, Path]:
         """The middle frame of each segment whose frames are there, by key; of some only the next time."""
@@ -54,41 +60,51 @@ class Pictures:
         return stills
 
     def previews(self, run: Run, num_done: Mapping[str, int]) -> dict[str, Path]:
-        """The latest preview of each segment that is begun, by key; each is looked for again after further steps."""
-        for key in self._previews.keys() - num_done.keys():
-            self._previews.pop(key).path.unlink(missing_ok=True)
-        for key, num in num_done.items():
-            if key not in self._previews or self._previews[key].num_done != num:
-                self._preview(run, key, num)
-        return {key: preview.path for key, preview in self._previews.items()}
+        """The latest preview of each segment that is begun, by key; each is looked for again after further steps.
 
-    def _preview(self, run: Run, key: str, num_done: int) -> None:
+        Of one run by one caller at a time.
+        """
+        previews = self._previews.setdefault(run.url, {})
+        for key in previews.keys() - num_done.keys():
+            previews.pop(key).path.unlink(missing_ok=True)
+        for key, num in num_done.items():
+            before = previews.get(key)
+            if before is None or before.num_done != num:
+                path = self._preview(run, key)
+                if path is not None:
+                    previews[key] = Preview(num, path)
+                if before is not None and path not in (None, before.path):
+                    before.path.unlink(missing_ok=True)
+        return {key: preview.path for key, preview in previews.items()}
+
+    def _preview(self, run: Run, key: str) -> Path | None:
         try:
             content = run.store.read(preview_name(key))
         except OSError:
-            return  # there is none yet, or the segment has just been committed
-        path = self.folder / f"{hashlib.sha256(content).hexdigest()}.webp"
+            return None  # there is none yet, or the segment has just been committed
+        # No other segment or run has this file, so that nobody else misses it when it goes.
+        path = self.folder / f"{hashlib.sha256(run.where(key).encode() + content).hexdigest()}.webp"
         path.write_bytes(content)
-        before = self._previews.get(key)
-        self._previews[key] = Preview(num_done, path)
-        if before is not None and before.path != path:
-            before.path.unlink(missing_ok=True)
-
-    def film(self, run: Run, sha256: str) -> Path:
-        """The finished film."""
-        path = self.folder / f"{sha256}.mp4"
-        if not path.exists():
-            with run.store.reading(FILM) as film, published(path) as aside:
-                shutil.copyfile(film, aside)
         return path
+
+    def film(self, run: Run, sha256: str) -> Path | None:
+        """The film of this hash; None if the run has another by now."""
+        path = self.folder / f"{sha256}.mp4"
+        if sha256 not in self._others and not path.exists():
+            with run.store.reading(FILM) as film:
+                if file_sha256(film) == sha256:
+                    _link(film, path)
+                else:
+                    self._others.add(sha256)
+        return None if sha256 in self._others else path
 
     def result(self, run: Run, name: str) -> Path:
         """A file that the run has made, which never changes."""
         of = hashlib.sha256(run.where(name).encode()).hexdigest()
         path = self.folder / of / Path(name).name
         if not path.exists():
-            with run.store.reading(name) as result, published(path) as aside:
-                shutil.copyfile(result, aside)
+            with run.store.reading(name) as result:
+                _link(result, path)
         return path
 
     def named(self, path: Path, name: str) -> Path:
@@ -109,6 +125,7 @@ class Pictures:
         path = self.folder / f"{begun.sha256}.mp4"
         if not path.exists():
             write_planned_film(path, begun, partial(segment_frames, run))
+            self._prune(path)
         return path
 
     def tokens(self, run: Run, plan: Plan, committed: Collection[str]) -> Path:
@@ -119,7 +136,15 @@ class Pictures:
         if not path.exists():
             with published(path) as aside:
                 np.savez_compressed(aside, allow_pickle=False, **codes)
+            self._prune(path)
         return path
+
+    def _prune(self, made: Path) -> None:
+        self._made.append(made)
+        for old in self._made[:-MAX_MADE]:
+            self._made.remove(old)
+            old.unlink(missing_ok=True)
+            shutil.rmtree(self.folder / old.stem, ignore_errors=True)
 
 
 def beginning(plan: Plan, num_segments: int) -> Plan:
@@ -132,6 +157,15 @@ def beginning(plan: Plan, num_segments: int) -> Plan:
             num_frames = sum(segment.shown[1] - segment.shown[0] for segment in segments)
             shots.append(PlannedShot(shot.id, num_frames, segments))
     return replace(plan, shots=tuple(shots))
+
+
+def _link(source: Path, path: Path) -> None:
+    """Give a file that is never written to again a second name, or where that cannot be, a copy."""
+    with published(path) as aside:
+        try:
+            aside.hardlink_to(source)
+        except OSError:  # on another disk
+            shutil.copyfile(source, aside)
 
 
 def _middle_frame(run: Run, segment: Segment) -> np.ndarray:

@@ -15,8 +15,12 @@ class Phase(StrEnum):
     STARTING = "starting"
     RENDERING = "rendering"
     JOINING = "joining"
+    ENDING = "ending"
     PAUSED = "paused"
     FINISHED = "finished"
+
+
+BUSY = frozenset({Phase.STARTING, Phase.RENDERING, Phase.JOINING, Phase.ENDING})
 
 
 class State(StrEnum):
@@ -26,6 +30,22 @@ class State(StrEnum):
     BEGUN = "begun"
     MADE = "made"
     FAILED = "failed"
+
+
+class Plays(StrEnum):
+    """What there is to play: the whole film, the one before its last change, or what is finished from its beginning."""
+
+    WHOLE = "whole"
+    BEFORE = "before"
+    BEGINNING = "beginning"
+
+
+@dataclass(frozen=True)
+class Film:
+    """The hash of a film's file, and the plan that it shows."""
+
+    sha256: str
+    plan: Plan
 
 
 @dataclass(frozen=True)
@@ -38,7 +58,9 @@ class Facts:
         failed: reasons by key, of the last render.
         holder: who renders, as the run's lease says; None if nobody does.
         film: sha256 of the finished film of `plan`; None if it is not finished.
+        film_before: the run's last film, while that of `plan` is not finished.
         is_starting: a process of this studio has begun and does not hold the lease yet.
+        is_ending: who renders was told to end, or has let go of the lease, and is there still.
         can_cancel: whether who renders can be interrupted from here.
         complaint: why the last render of this studio ended before its time.
     """
@@ -51,14 +73,16 @@ class Facts:
     holder: str | None = None
     seconds_left: float | None = None
     film: str | None = None
+    film_before: Film | None = None
     is_starting: bool = False
+    is_ending: bool = False
     can_cancel: bool = False
     complaint: str = ""
 
 
 @dataclass(frozen=True)
 class SegmentView:
-    """`num_frames` are those that the film shows of it, `reason` why it failed."""
+    """`num_frames` are those that the film shows of it, `take` which one it is, from 1, `reason` why it failed."""
 
     key: str
     name: str
@@ -66,6 +90,7 @@ class SegmentView:
     num_done: int
     num_steps: int
     num_frames: int
+    take: int = 1
     reason: str = ""
 
 
@@ -76,9 +101,11 @@ class View:
     Attributes:
         num_playable: segments from the film's beginning that can be played already.
         seconds_playable: how long these are.
+        seconds_before: how long the film before the last change is, if there is one.
+        plays: what there is to play; None if there is nothing.
         share: of the steps of the film that are done, from 0 to 1.
         aspect: width of a picture by its height.
-        parts: what can be taken again, as `--retake` names it.
+        parts: what can be taken again: shots and segments, by their names.
     """
 
     phase: Phase
@@ -87,6 +114,8 @@ class View:
     num_playable: int = 0
     seconds_playable: float = 0.0
     seconds: float = 0.0
+    seconds_before: float = 0.0
+    plays: Plays | None = None
     share: float = 0.0
     seconds_left: float | None = None
     holder: str | None = None
@@ -103,7 +132,7 @@ class View:
 
     @property
     def is_busy(self) -> bool:
-        return self.phase in (Phase.STARTING, Phase.RENDERING, Phase.JOINING)
+        return self.phase in BUSY
 
     @property
     def can_resume(self) -> bool:
@@ -117,7 +146,7 @@ class View:
 def view(facts: Facts) -> View:
     """What to show of a run."""
     phase = _phase(facts)
-    is_busy = phase in (Phase.STARTING, Phase.RENDERING, Phase.JOINING)
+    is_busy = phase in BUSY
     complaint = "" if is_busy or phase is Phase.FINISHED else facts.complaint
     if (plan := facts.plan) is None:
         return View(
@@ -132,6 +161,8 @@ def view(facts: Facts) -> View:
         num_playable=len(playable),
         seconds_playable=float(num_frames / plan.fps),
         seconds=plan.seconds,
+        seconds_before=0.0 if facts.film_before is None else facts.film_before.plan.seconds,
+        plays=_plays(facts, playable),
         share=_share(plan, facts),
         seconds_left=facts.seconds_left if is_busy else None,
         holder=facts.holder,
@@ -149,8 +180,20 @@ def playable_segments(plan: Plan, framed: Collection[str]) -> tuple[Segment, ...
     return tuple(takewhile(lambda segment: segment.key in framed, plan.segments))
 
 
+def _plays(facts: Facts, playable: Collection[Segment]) -> Plays | None:
+    """The film before the last change, until there is something newer to play than what it shows."""
+    if facts.film is not None:
+        return Plays.WHOLE
+    before = facts.film_before
+    if before is not None and all(segment.key in before.plan.by_key for segment in playable):
+        return Plays.BEFORE
+    return Plays.BEGINNING if playable else None
+
+
 def _phase(facts: Facts) -> Phase:
     plan = facts.plan
+    if facts.is_ending:
+        return Phase.ENDING
     if facts.holder is None:
         if facts.is_starting:
             return Phase.STARTING
@@ -164,7 +207,7 @@ def _phase(facts: Facts) -> Phase:
 
 
 def _can_cancel(facts: Facts) -> bool:
-    return facts.can_cancel and (facts.is_starting or facts.holder is not None)
+    return facts.can_cancel and not facts.is_ending and (facts.is_starting or facts.holder is not None)
 
 
 def _segment(segment: Segment, facts: Facts) -> SegmentView:
@@ -176,7 +219,7 @@ def _segment(segment: Segment, facts: Facts) -> SegmentView:
     elif reason and facts.holder is None:
         state = State.FAILED
     num_frames = segment.shown[1] - segment.shown[0]
-    return SegmentView(segment.key, segment.name, state, num_done, segment.steps, num_frames, reason)
+    return SegmentView(segment.key, segment.name, state, num_done, segment.steps, num_frames, segment.take + 1, reason)
 
 
 def _share(plan: Plan, facts: Facts) -> float:
@@ -189,12 +232,12 @@ def _share(plan: Plan, facts: Facts) -> float:
 
 
 def _parts(plan: Plan, committed: Collection[str]) -> tuple[str, ...]:
-    """Whole shots and single segments of which something is committed; a shot of one segment is named once."""
+    """Whole shots and single segments of which a take is committed; a shot of one segment is named once."""
     parts: list[str] = []
     for shot in plan.shots:
-        made = [segment for segment in shot.segments if segment.key in committed]
+        made = [segment for segment in shot.segments if segment.key in committed or segment.take]
         if made:
             parts.append(shot.id)
         if len(shot.segments) > 1:
-            parts += [f"{shot.id}:{segment.index}" for segment in made]
+            parts += [segment.name for segment in made]
     return tuple(parts)
