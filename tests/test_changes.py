@@ -252,7 +252,7 @@ def test_a_retake_asked_for_again_before_the_film_is_finished_goes_on(film, num_
 def test_a_retake_that_is_not_taken_again_is_told(film):
     run = Run.open(film.run)
     run.begin(with_takes(prepare(film.board).plan, {"night[0]": 1}))
-    said = "warning: --retake night: its latest take is in no finished film yet, so this goes on with that one.\n"
+    said = "warning: --retake night: its take is in no finished film yet, so this goes on with that one.\n"
     with pytest.raises(SystemExit):
         main([str(each) for each in ("plan", film.board, "--run", film.run, "--retake", "night", "--retake", "dusk")])
     assert film.capsys.readouterr().err == said

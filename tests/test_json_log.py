@@ -22,6 +22,15 @@ def objects(err):
     return [json.loads(line) for line in err.splitlines()]
 
 
+def test_warnings_from_within_are_objects_as_well(run_command, tmp_path):
+    board = write(tmp_path, TWO_SHOTS.replace("steps: 4", "steps: 1"))
+    options = ["--run", tmp_path / "run", "--device", "cpu", "--attention", "math", "--log-format", "json"]
+    code, _, err = run_command("render", board, *options)
+    told = [line for line in objects(err) if line["level"] == "warning"]
+    assert (code, len(told)) == (0, 1)
+    assert "math" in told[0]["message"] and told[0]["run"] == str(tmp_path / "run")
+
+
 def test_every_line_of_a_render_is_an_object_that_says_when_what_and_where(run_command, tmp_path, monkeypatch):
     monkeypatch.setattr(json_log, "STEP_EVERY_S", 0.0)
     folder = tmp_path / "run"

@@ -233,6 +233,24 @@ def test_a_picture_that_changed_after_planning_is_refused(tmp_path):
         render_into(tmp_path / "run", plan)
 
 
+def test_a_picture_that_is_gone_after_planning_is_told(tmp_path):
+    Image.new("RGB", (192, 128), (200, 80, 20)).save(tmp_path / "title.png")
+    plan = plan_of(tmp_path, FROM_IMAGE)
+    (tmp_path / "title.png").unlink()
+    with pytest.raises(AssetError, match=r"title\.png: cannot be read any more \(No such file or directory\)"):
+        render_into(tmp_path / "run", plan)
+
+
+@pytest.mark.parametrize(("board", "folder"), [(FROM_IMAGE, "assets"), (TWO_SHOTS, "stills")])
+def test_a_run_in_which_other_files_cannot_be_written_is_told_so_too(tmp_path, board, folder):
+    Image.new("RGB", (192, 128), (200, 80, 20)).save(tmp_path / "title.png")
+    plan = plan_of(tmp_path, board)
+    Run.create(tmp_path / "run")
+    (tmp_path / "run" / folder).write_text("in the way of the folder")
+    with pytest.raises(StoreError, match=r"cannot be written \(File exists\)\. What is committed is safe"):
+        render_into(tmp_path / "run", plan)
+
+
 def test_a_run_can_go_on_without_the_picture_that_it_began_with(tmp_path):
     Image.new("RGB", (192, 128), (200, 80, 20)).save(tmp_path / "title.png")
     plan = plan_of(tmp_path, FROM_IMAGE)

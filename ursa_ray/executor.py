@@ -15,7 +15,7 @@ from ursa_ray.schedule import Demand, Place
 from ursa_ray.work import Worker, require_device
 
 # Nothing that the replica did, which works on: what was given to it, and where it is to write.
-OF_OTHERS = InputError | StoreError
+NOT_THE_REPLICAS = InputError | StoreError
 
 # Frames that are being written when a render ends early are waited for so long; interrupted, it has 8 s.
 WRITTEN_WITHIN_S = 5.0
@@ -23,7 +23,7 @@ WRITTEN_WITHIN_S = 5.0
 
 @dataclass(frozen=True)
 class Failed:
-    """An attempt failed; unless by what is `OF_OTHERS`, its replica is gone.
+    """An attempt failed; unless by what is `NOT_THE_REPLICAS`, its replica is gone.
 
     The error says what it costs: a `LostError` nothing, any other an attempt.
     """
@@ -144,7 +144,7 @@ class InProcessExecutor:
         except (UrsaRayError, RuntimeError, OSError, MemoryError) as error:  # torch: a full GPU is a RuntimeError
             _clear_frames(error)
             event = Failed(key, error)
-            if not isinstance(error, OF_OTHERS):
+            if not isinstance(error, NOT_THE_REPLICAS):
                 self._let_go()  # whatever it met may have left the device broken
         if isinstance(event, Done) and not event.is_framed and self._worker is not None:
             self._writing[self._worker.framed(key)] = place, key

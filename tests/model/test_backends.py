@@ -14,7 +14,7 @@ from tests.model.networks import hidden, network
 from ursa_ray.checkpoint.config import TransformerConfig
 from ursa_ray.cli.options import Attention, Draws, Dtype
 from ursa_ray.errors import OptionError
-from ursa_ray.model import backends, draws, transformer
+from ursa_ray.model import Ursa, backends, draws, transformer
 from ursa_ray.model.backends import ATTENTION, MATH, Backends, choose_backends
 from ursa_ray.model.devices import DTYPES, choose_dtype
 from ursa_ray.model.products import attend
@@ -68,12 +68,13 @@ def test_where_no_kernel_works_the_error_tells_why_each_was_refused_and_what_mat
     assert "takes 72 GB for the scores of 33,601 positions" in lines[-1]
 
 
-def test_math_computes_only_if_it_is_asked_for_and_tells_its_memory(caplog, monkeypatch):
+def test_math_computes_only_if_it_is_asked_for_and_a_model_tells_its_memory(caplog, monkeypatch):
+    assert Ursa.from_pretrained("tiny", device="cpu", attention=MATH).backends.attention == MATH
+    assert "The attention math takes 36 GB for the scores of 33,601 positions" in caplog.text
     monkeypatch.setitem(ATTENTION, "cpu", ())
     with pytest.raises(OptionError):
         choose_backends(RELEASED, CPU, torch.float16)
     assert choose_backends(RELEASED, CPU, torch.float16, attention=MATH).attention == MATH
-    assert "72 GB" in caplog.text
 
 
 @pytest.mark.parametrize(

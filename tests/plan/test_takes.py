@@ -119,13 +119,21 @@ def test_what_chooses_no_take_is_refused_with_what_does(choice):
     with pytest.raises(OptionError) as caught:
         choose_takes(plan_of(*SHOTS), {}, [choice])
     assert str(caught.value) == (
-        f"--take {choice}: expected SHOT=TAKE or SHOT:SEGMENT=TAKE, such as s0:0=1 for the first take of a segment."
+        f"--take {choice}: expected SHOT=TAKE or SHOT:SEGMENT=TAKE with a number up to 9,999, such as s0:0=1 for the "
+        "first take of a segment."
     )
 
 
 def test_a_take_of_what_is_not_there_is_refused_with_what_is():
     with pytest.raises(OptionError, match=r'^--take s0:3=1: shot "s0" has no segment "3". Its segments are s0:0 to'):
         choose_takes(plan_of(*SHOTS), {}, ["s0:3=1"])
+
+
+def test_an_earlier_take_that_no_finished_film_shows_yet_is_gone_on_with_too():
+    plan, shown = plan_of(*SHOTS), {"s2[0]": 4}
+    back = choose_takes(plan, shown, ["s2=2"])
+    assert take_again(plan, back, shown, ["s2"]) == {"s2[0]": 1}
+    assert take_again(plan, back, back, ["s2"]) == {"s2[0]": 2}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ursa_ray import __version__
-from ursa_ray.cli.output import complain, say, write_notes_with
+from ursa_ray.cli.output import complain, hear_warnings, say, write_notes_with
 from ursa_ray.errors import StopError, UrsaRayError
 from ursa_ray.interrupt import INTERRUPTED, Interruptible
 
@@ -58,6 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit the process with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     write_notes_with()
+    hear_warnings()
     with Interruptible() as interrupted:
         try:
             app(arguments)

@@ -1,6 +1,7 @@
 """What a command says: results on standard output, everything else on standard error."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -33,6 +34,22 @@ def few(warnings: Sequence[str]) -> list[str]:
 
 def complain(problem: str) -> None:
     _note("error", problem)
+
+
+class Warnings(logging.Handler):
+    """Warnings of the package's own loggers, told as those of commands are."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _note("warning", record.getMessage())
+
+
+def hear_warnings() -> None:
+    logger = logging.getLogger("ursa_ray")
+    if not any(isinstance(handler, Warnings) for handler in logger.handlers):
+        logger.addHandler(Warnings())
 
 
 def write_notes_with(write: Callable[[str, str], None] | None = None) -> None:

@@ -91,7 +91,7 @@ def with_takes_of(plan: "Plan", run: "Run | None", retake: list[str] | None, tak
         return with_takes(plan, choose_takes(plan, {}, take or ()))
     for part in retake or ():
         if take_again(plan, run.takes, run.shown_takes, [part]) == run.takes:
-            warn([f"--retake {part}: its latest take is in no finished film yet, so this goes on with that one."])
+            warn([f"--retake {part}: its take is in no finished film yet, so this goes on with that one."])
     again = take_again(plan, run.takes, run.shown_takes, retake or ())
     return with_takes(plan, choose_takes(plan, again, take or ()))
 

@@ -19,7 +19,7 @@ from ursa_ray.cluster.pool import Pool, cause_of, is_alive, went_with_its_node
 from ursa_ray.cluster.replica import Replica
 from ursa_ray.errors import LostError, OptionError, OutputError, ReplicaError, UrsaRayError
 from ursa_ray.exchange import Done, Request, Step, WorkerOptions
-from ursa_ray.executor import OF_OTHERS, Event, Failed, Framed
+from ursa_ray.executor import NOT_THE_REPLICAS, Event, Failed, Framed
 from ursa_ray.schedule import Demand, Limits, Place
 
 # Interrupted, a driver takes what has arrived, and then waits for frames that are being written, for at most this long
@@ -180,7 +180,7 @@ class RayExecutor:
         if isinstance(event, Done) and not event.is_framed:
             self._frames[self._pool.busy[place].actor.framed.remote(key)] = (key, place)
             self._pool.writes(place)
-        if isinstance(event, Failed) and not isinstance(event.error, OF_OTHERS):
+        if isinstance(event, Failed) and not isinstance(event.error, NOT_THE_REPLICAS):
             # What it met may have left the replica or its GPU broken, and an unavailable one may still live.
             self._pool.let_go(place)
         else:

@@ -93,7 +93,7 @@ def _attention(config: TransformerConfig, device: torch.device, dtype: torch.dty
     tried = "".join(f"\n  {kernel}: {refusal}" for kernel, refusal in refused.items())
     raise OptionError(
         f"no attention kernel works on {device} in {dtype} with heads of {config.head_dim}. Tried:{tried}\n"
-        f"Give another dtype, or ask for {MATH}. {_math_memory(config, dtype)}"
+        f"Give another dtype, or ask for {MATH}. {math_memory(config, dtype)}"
     )
 
 
@@ -115,8 +115,6 @@ def require_attention(kernel: str, config: TransformerConfig, device: torch.devi
             f"attention is {kernel!r}, which does not work on {device} in {dtype} with heads of {config.head_dim}: "
             f"{refusal} Leave it out, or give another dtype."
         )
-    if kernel == MATH:
-        logger.warning(_math_memory(config, dtype))
 
 
 def _refusal(kernel: str, config: TransformerConfig, device: torch.device, dtype: torch.dtype) -> str | None:
@@ -137,7 +135,7 @@ def _refusal(kernel: str, config: TransformerConfig, device: torch.device, dtype
     return None if torch.allclose(attended.float().cpu(), expected, atol=TOLERANCE) else "its result is wrong."
 
 
-def _math_memory(config: TransformerConfig, dtype: torch.dtype) -> str:
+def math_memory(config: TransformerConfig, dtype: torch.dtype) -> str:
     num_bytes = NUM_BRANCHES * config.num_attention_heads * NUM_POSITIONS**2 * dtype.itemsize
     return f"The attention {MATH} takes {num_bytes / 1e9:.0f} GB for the scores of {NUM_POSITIONS:,} positions."
 

@@ -1,5 +1,6 @@
 """One URSA model, ready for use: text, an image or a clip in, codes and frames out."""
 
+import logging
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from ursa_ray.checkpoint import Checkpoint, TextTokenizer, open_checkpoint
 from ursa_ray.errors import CheckpointError, OptionError
-from ursa_ray.model.backends import Backends, choose_backends
+from ursa_ray.model.backends import MATH, Backends, choose_backends, math_memory
 from ursa_ray.model.crew import Crew
 from ursa_ray.model.devices import Devices, Parallel, check_devices, choose_device, choose_dtype
 from ursa_ray.model.draws import build_draws, choose_draws
@@ -22,6 +23,8 @@ from ursa_ray.model.path import Path, build_path, time_grid
 from ursa_ray.model.sampling import FastSampler, PublishedSampler, Sampler
 from ursa_ray.model.start import Codes, first_codes, given_frames, put, resumed
 from ursa_ray.model.transformer import Transformer
+
+logger = logging.getLogger(__name__)
 
 
 class Ursa:
@@ -82,6 +85,8 @@ class Ursa:
         config = ursa.transformer.config  # with the size of heads that the weights have
         draws = choose_draws(ursa._path(torch.float32), ursa.transformer.lm_head.weight, draws)
         ursa.transformer.compute_with(choose_backends(config, device, dtype, attention, draws, compile))
+        if attention == MATH:
+            logger.warning(math_memory(config, dtype))
         if devices.number > 1:
             ursa.crew = Crew(ursa.transformer, checkpoint, devices)
         return ursa

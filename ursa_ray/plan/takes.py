@@ -37,14 +37,14 @@ def with_takes(plan: Plan, takes: Takes) -> Plan:
 def take_again(plan: Plan, takes: Takes, shown: Takes, parts: Iterable[str]) -> dict[str, int]:
     """One more take of each part, `SHOT` for all of its segments or `SHOT:SEGMENT` for one of them, counted from 0.
 
-    A segment whose take is later than in `shown`, those of the last finished film, keeps it: nobody can have judged it,
+    A segment whose take is not that of `shown`, those of the last finished film, keeps it: nobody can have judged it,
     so it was asked for by the same command, which is given again after an interruption.
 
     Raises:
         OptionError: there is no such part; says which there are.
     """
     names = {segment.name for part in parts for segment in _segments(plan, part, f"--retake {part}")}
-    again = {name for name in names if takes.get(name, 0) <= shown.get(name, 0)}
+    again = {name for name in names if takes.get(name, 0) == shown.get(name, 0)}
     return dict(takes) | {name: takes.get(name, 0) + 1 for name in again}
 
 
@@ -59,8 +59,8 @@ def choose_takes(plan: Plan, takes: Takes, choices: Iterable[str]) -> dict[str, 
         match = CHOICE.fullmatch(choice)
         if match is None:
             raise OptionError(
-                f"--take {choice}: expected SHOT=TAKE or SHOT:SEGMENT=TAKE, such as {plan.shots[0].id}:0=1 for the "
-                "first take of a segment."
+                f"--take {choice}: expected SHOT=TAKE or SHOT:SEGMENT=TAKE with a number up to 9,999, such as "
+                f"{plan.shots[0].id}:0=1 for the first take of a segment."
             )
         chosen |= {segment.name: int(match[2]) - 1 for segment in _segments(plan, match[1], f"--take {choice}")}
     return chosen
