@@ -49,3 +49,12 @@ def test_links_in_the_documents_lead_somewhere():
     for document in [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]:
         targets = re.findall(r"\]\((?!https?://)([^)#]+)\)", document.read_text())
         assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+def test_every_test_that_the_documents_name_is_there():
+    texts = [path.read_text() for path in [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]]
+    named = {name for text in texts for name in re.findall(r"\btest_\w+", text)}
+    modules = list((REPOSITORY / "tests").rglob("test_*.py"))
+    defined = {name for path in modules for name in re.findall(r"^ *def (test_\w+)", path.read_text(), re.MULTILINE)}
+    assert named > {"test_bad_storyboards"}
+    assert sorted(named - defined - {path.stem for path in modules}) == []

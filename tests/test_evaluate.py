@@ -12,6 +12,7 @@ from tests.suites import files
 from ursa_ray.checkpoint.released import RELEASED
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger import Run
+from ursa_ray.ledger.folder import FolderStore
 from ursa_ray.sampling.delivery import Delivery
 from ursa_ray.suites.images import IMAGES
 from ursa_ray.suites.videos import VIDEOS
@@ -145,6 +146,66 @@ def test_results_of_other_settings_or_of_another_run_are_not_mixed_in(run_comman
     assert not Path("other").exists()
     assert run_command(*command, *options, "--overwrite")[0] == 0
     assert not before.items() & hashes_of("out").items()
+
+
+def test_results_of_rewritten_prompts_are_not_replaced_by_those_of_the_short_ones(run_command, tmp_path):
+    command = ("evaluate", "geneval", "--prompts", files.geneval(tmp_path), "--out", "out", "-n", "1", *FAST)
+    rewritten = files.geneval_rewritten(tmp_path)
+    assert run_command(*command, "--rewritten", rewritten)[0] == 0
+    before, record = hashes_of("out"), recorded()
+    code, _, said = run_command(*command)
+    assert code == 2
+    assert f"(--rewritten was '{file_sha256(rewritten)[:16]}', is None)" in said
+    assert (hashes_of("out"), recorded()) == (before, record)
+    assert run_command(*command, "--overwrite")[0] == 0
+    assert not before.items() & hashes_of("out").items()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: {},
+        lambda record: [],
+        lambda record: None,
+        lambda record: record | {"settings": "many"},
+        lambda record: record | {"weights_sha256": None},
+        lambda record: record | {"files": {"prompts": "a file"}},
+        lambda record: {name: value for name, value in record.items() if name != "out"},
+    ],
+)
+def test_results_of_which_no_record_says_what_they_are_are_not_mixed_in(run_command, tmp_path, change):
+    command = ("evaluate", "geneval", "--prompts", files.geneval(tmp_path), "--out", "out", "-n", "1", *FAST)
+    assert run_command(*command)[0] == 0
+    before = hashes_of("out")
+    Path("out-run/evaluation.json").write_text(json.dumps(change(recorded())))
+    code, _, said = run_command(*command)
+    assert code == 2
+    assert "(no evaluation.json in --run says what they are)" in said
+    assert hashes_of("out") == before
+    assert run_command(*command, "--overwrite")[0] == 0
+
+
+def test_results_are_looked_for_before_the_work_and_under_its_lock_alone(run_command, monkeypatch, tmp_path):
+    command = ("evaluate", "geneval", "--prompts", files.geneval(tmp_path), "--out", "out", "-n", "1", *FAST)
+    assert run_command(*command)[0] == 0
+    listed, names = [], FolderStore.names
+
+    def counted(store, folder):
+        listed.append((Path(store.url).name, folder))
+        return names(store, folder)
+
+    monkeypatch.setattr(FolderStore, "names", counted)
+    assert run_command(*command, "--steps", "3", "--overwrite")[0] == 0
+    assert listed.count(("out", "00001/samples")) == 2
+
+
+def test_a_grid_says_that_it_says_nothing(run_command, tmp_path):
+    assert run_command("evaluate", "dpg", "--prompts", files.dpg(tmp_path), "--out", "out", *SQUARE)[0] == 0
+    code, _, said = run_command("explain", "out/7.png")
+    assert code == 2
+    assert "Only single images of ursa-ray and its films in MP4, MOV and MKV do, not the grids of `evaluate`" in said
+    (sample, *_) = sorted(Path("out-run/samples/7").iterdir())
+    assert "five pairs of shoes" in run_command("explain", sample)[1]
 
 
 def test_old_results_are_gone_before_the_first_new_one_is_there(run_command, interrupt_at, tmp_path):

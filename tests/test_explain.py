@@ -66,8 +66,9 @@ def test_every_frame_of_an_export_is_the_very_frame_of_the_segment_that_it_names
     assert run_command("export", rendered, "--out", film, *options)[0] == 0
     run = Run.open(rendered)
     segments = {segment.key: frames_of(run, segment) for segment in run.plan().segments}
-    with opened(str(film)) as (provenance, *_):
-        fps = provenance.file.fps
+    with opened(str(film)) as found:
+        provenance = found.provenance
+    fps = provenance.file.fps
     for index, frame in enumerate(decoded(film)):
         film_frame = provenance.film_frame(index)
         segment = provenance.segment_at(film_frame)

@@ -85,6 +85,12 @@ def test_an_export_in_which_frames_fell_away_is_refused_and_the_run_is_named(run
     assert "has 8 frames a second, so frames of the film fell away. Measure its run, or an export at 12" in err
 
 
+def test_a_frame_a_second_is_said_in_the_singular(run_command, rendered, tmp_path):
+    run_command("export", rendered, "--out", tmp_path / "film.mkv", "--fps", "1", "--retime", "nearest")
+    err = run_command("measure", tmp_path / "film.mkv")[2]
+    assert "has 1 frame a second, so frames of the film fell away." in err
+
+
 def test_an_export_that_plays_faster_measures_its_own_frames(run_command, rendered, tmp_path):
     run_command("export", rendered, "--out", tmp_path / "film.mkv", "--fps", "24", "--retime", "speed")
     _, found = measure(run_command, tmp_path / "film.mkv", "--out", tmp_path)

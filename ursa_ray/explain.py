@@ -15,7 +15,7 @@ from pathlib import Path
 from ursa_ray.errors import LedgerError, MediaError, OptionError
 from ursa_ray.known import planned, planned_run, require_film, said_by
 from ursa_ray.ledger import Commit, Run
-from ursa_ray.media import probe
+from ursa_ray.media import png_size, probe
 from ursa_ray.plan import Segment
 from ursa_ray.provenance import Encoded, Provenance, misfit, read_provenance
 from ursa_ray.storyboard.durations import parse_instant
@@ -41,13 +41,22 @@ class Instant:
 
 
 @dataclass(frozen=True)
-class Explained:
+class Opened:
     """Attributes:
     run: None if it is not at hand.
     is_exact: whether it is known with which frame each segment begins; else it may be a few earlier.
     misfit: why the file is not the one that is described, and what to do; None if it is.
-    instant: None if none was asked for.
     """
+
+    provenance: Provenance
+    run: Run | None
+    is_exact: bool
+    misfit: str | None
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Attributes are as of `Opened`; `instant` is None if none was asked for."""
 
     name: str
     provenance: Provenance
@@ -73,16 +82,11 @@ def explain(asked: str) -> Explained:
         LedgerError: the run is damaged.
     """
     name, time = split_instant(asked)
-    with opened(name) as (provenance, run, is_exact, problem):
-        if time is None and provenance.file.codec == "png":
+    with opened(name) as found:
+        if time is None and found.provenance.file.codec == "png" and found.misfit is None:
             time = "#0"
-        if time is None:
-            return Explained(name, provenance, run, is_exact, problem, None)
-        if problem is not None:
-            raise OptionError(f"{name}: {problem}")
-        if run is not None and not is_exact:
-            require_film(run)
-        return Explained(name, provenance, run, is_exact, None, _instant(name, time, provenance, run))
+        instant = None if time is None else _instant(name, time, found)
+        return Explained(name, found.provenance, found.run, found.is_exact, found.misfit, instant)
 
 
 def split_instant(asked: str) -> tuple[str, str | None]:
@@ -94,29 +98,38 @@ def split_instant(asked: str) -> tuple[str, str | None]:
 
 
 @contextmanager
-def opened(name: str) -> Iterator[tuple[Provenance, Run | None, bool, str | None]]:
-    """What a film or a run is made of, the run if it is at hand, whether it is known exactly, and a film's misfit."""
+def opened(name: str) -> Iterator[Opened]:
+    """What a film or a run is made of, for as long as the context lasts."""
     path = Path(name)
     if not name.startswith("s3://") and path.is_file():
         provenance = read_provenance(path)
-        yield provenance, _run_around(path, provenance), True, _misfit(path, provenance)
+        yield Opened(provenance, _run_around(path, provenance), True, _misfit(path, provenance))
         return
     if not name.startswith("s3://") and not path.is_dir():
         raise OptionError(f"{name}: there is no such file or folder. Give a film, or the run that it is of.")
     run, plan = planned_run(name)
     with run.film_of(plan) as film:
         said = None if film is None else said_by(film, plan)
-    yield said or planned(plan), run, said is not None, None
+    yield Opened(said or planned(plan), run, said is not None, None)
 
 
 def _misfit(film: Path, provenance: Provenance) -> str | None:
     """All of the film is decoded, which takes 0.7 ms a frame of 512x320: headers are often wrong."""
-    if provenance.file.codec == "png":
-        return None
+    file = provenance.file
     try:
-        return misfit(probe(film), provenance.file)
+        return _misfit_of_picture(film, file) if file.codec == "png" else misfit(probe(film), file)
     except MediaError as error:
         return f"is damaged ({error}). Give another copy, or its run."
+
+
+def _misfit_of_picture(picture: Path, said: Encoded) -> str | None:
+    width, height = png_size(picture)
+    if (width, height) == (said.width, said.height):
+        return None
+    return (
+        f"is {width}x{height}, not the {said.width}x{said.height} that it says: another program changed it. "
+        "Give the image as ursa-ray wrote it, or its run."
+    )
 
 
 def _run_around(film: Path, provenance: Provenance) -> Run | None:
@@ -128,7 +141,12 @@ def _run_around(film: Path, provenance: Provenance) -> Run | None:
     return run if run is not None and any(key in run.segments for key in provenance.plan.by_key) else None
 
 
-def _instant(name: str, time: str, provenance: Provenance, run: Run | None) -> Instant:
+def _instant(name: str, time: str, found: Opened) -> Instant:
+    if found.misfit is not None:
+        raise OptionError(f"{name}: {found.misfit}")
+    provenance, run = found.provenance, found.run
+    if run is not None and not found.is_exact:
+        require_film(run)
     index = _frame(name, time, provenance.file)
     film_frame = provenance.film_frame(index)
     segment = provenance.segment_at(film_frame)

@@ -65,7 +65,9 @@ def explained_text(explained: Explained) -> str:
     provenance, plan, file = explained.provenance, explained.provenance.plan, explained.provenance.file
     lasts = seconds_text(Fraction(file.num_frames) / file.fps)
     size = f"{file.width}x{file.height}"
-    form = f"{count_of(file.num_frames, 'frame')}, {lasts}, {size}, {file.fps} frames a second, {file.codec}"
+    form = (
+        f"{count_of(file.num_frames, 'frame')}, {lasts}, {size}, {count_of(file.fps, 'frame')} a second, {file.codec}"
+    )
     form = f"image, {size}" if file.codec == "png" else form
     lines = [
         f"{count_of(len(plan.shots), 'single result')}, {size}"

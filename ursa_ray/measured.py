@@ -18,7 +18,7 @@ from ursa_ray.media import VideoInfo, Watch, probe, unwatched
 from ursa_ray.media.ffmpeg import FORMATS
 from ursa_ray.media.frames import decode_frames
 from ursa_ray.provenance import Provenance, misfit, read_provenance
-from ursa_ray.wording import printable
+from ursa_ray.wording import count_of, printable
 
 COLUMNS = {
     "seam_jump": "seam jump",
@@ -86,8 +86,8 @@ def require_measurable(name: str, info: VideoInfo, provenance: Provenance | None
         raise OptionError(f"{name}: {problem}")
     if sum(_new(provenance)) < provenance.plan.num_frames:
         raise OptionError(
-            f"{name}: has {provenance.file.fps} frames a second, so frames of the film fell away. Measure its run, or "
-            f"an export at {provenance.plan.fps} frames a second."
+            f"{name}: has {count_of(provenance.file.fps, 'frame')} a second, so frames of the film fell away. Measure "
+            f"its run, or an export at {count_of(provenance.plan.fps, 'frame')} a second."
         )
 
 

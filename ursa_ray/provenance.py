@@ -23,6 +23,7 @@ from ursa_ray.errors import MediaError, OptionError
 from ursa_ray.media import VideoInfo, ffmpeg_version, is_png, nearest_frame, num_retimed, peek_note, read_tags
 from ursa_ray.plan import Plan, Segment, plan_about, plan_columns, plan_of
 from ursa_ray.plan.portable import Rate, Whole, require
+from ursa_ray.wording import count_of
 
 FORMAT = 1
 
@@ -133,8 +134,10 @@ class Provenance:
             raise ValueError(f"it has {file.num_frames} frames, and its plan makes {num_frames}")
 
 
-def versions() -> dict[str, str]:
-    return {"ursa-ray": __version__, "torch": version("torch"), "ffmpeg": ffmpeg_version()}
+def versions(*, is_film: bool = True) -> dict[str, str]:
+    """Of what puts a file together: of a film that is ffmpeg, too."""
+    ours = {"ursa-ray": __version__, "torch": version("torch")}
+    return ours | {"ffmpeg": ffmpeg_version()} if is_film else ours
 
 
 def noting(frames: Iterable[tuple[int, np.ndarray]], starts: list[int]) -> Iterator[np.ndarray]:
@@ -161,8 +164,8 @@ def read_provenance(film: Path) -> Provenance:
     if about is None:
         raise OptionError(
             f"{film}: says nothing of how it was made. Only single images of ursa-ray and its films in MP4, MOV and "
-            "MKV do, and not every program that writes them anew keeps it. Give the run that it is of: ursa-ray "
-            "explain RUN@TIME"
+            "MKV do, not the grids of `evaluate`, and not every program that writes them anew keeps it. Give the run "
+            "that it is of: ursa-ray explain RUN@TIME"
         )
     if about.get("ursa-ray") != FORMAT:
         raise OptionError(f"{film}: says how it was made in form {about['ursa-ray']!r:.20}. Use a newer ursa-ray.")
@@ -186,8 +189,8 @@ def misfit(found: VideoInfo, said: Encoded) -> str | None:
     if found.num_frames == said.num_frames and abs(found.fps - said.fps) * 100 <= said.fps:
         return None
     return (
-        f"has {found.num_frames} frames at {found.fps} a second, not the {said.num_frames} at {said.fps} that it says: "
-        "another program cut it or changed its speed. Give the film as ursa-ray wrote it, or its run."
+        f"has {count_of(found.num_frames, 'frame')} at {found.fps} a second, not the {said.num_frames} at {said.fps} "
+        "that it says: another program cut it or changed its speed. Give the film as ursa-ray wrote it, or its run."
     )
 
 

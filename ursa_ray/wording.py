@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 
-def count_of(number: int, name: str) -> str:
+def count_of(number: int | Fraction, name: str) -> str:
     """`1 segment`, `12 segments`"""
     return f"{number} {name}{'' if number == 1 else 's'}"
 

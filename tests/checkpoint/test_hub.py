@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -158,6 +159,21 @@ def test_a_model_that_nobody_knows_is_not_planned_with():
 def test_a_name_that_the_hub_cannot_have_is_refused(name, fetch):
     with pytest.raises(CheckpointError, match=r"is neither a folder nor a hub id: "):
         open_checkpoint(name, fetch=fetch)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("~nosuchuser/x", "Could not determine home directory."),
+        ("a" * 256, "File name too long"),
+        ("/".join(["a" * 200] * 30), "File name too long"),
+    ],
+)
+def test_a_name_that_no_folder_can_have_is_refused_in_one_line(name, why):
+    with pytest.raises(CheckpointError, match=re.escape(f"no folder can be looked for there ({why})")) as refused:
+        open_checkpoint(name)
+    assert "Expected tiny, a folder, or an id such as" in str(refused.value)
+    assert len(str(refused.value)) < 300
 
 
 @pytest.mark.parametrize("name", ["tinny", "a/b/c", "./a/b", "/nowhere/at/all", "~/nothing", "a/b@"])

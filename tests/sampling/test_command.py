@@ -82,6 +82,24 @@ def test_results_lie_where_out_says_and_the_work_where_run_says(run_command, tmp
     assert not (tmp_path / "renders").exists()
 
 
+@pytest.mark.parametrize("options", [(), ("--out", "mine")])
+def test_no_run_is_made_within_another(run_command, tmp_path, options):
+    assert run_command("image", MEADOW, *FAST, "--run", "work")[0] == 0
+    before = sorted(tmp_path.rglob("*"))
+    code, _, err = run_command("image", SEA, *FAST, "--run", "work/below/more", *options)
+    assert code == 2
+    assert f"--run: {tmp_path / 'work'} is a run, whose work lies there. Give a place outside of it." in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_explain_names_results_as_their_files_begin(run_command):
+    done = result(run_command("image", MEADOW, "-n", "2", *FAST, "--json")[1])
+    lines = run_command("explain", done["run"])[1].splitlines()
+    for sample in done["samples"]:
+        name = Path(sample["file"]).name.rpartition("-")[0]
+        assert any(line.startswith(f"{name}: ") for line in lines)
+
+
 def test_results_of_other_settings_take_no_others_place(run_command):
     for steps in ("2", "4"):
         assert run_command("image", MEADOW, "--steps", steps, "--device", "cpu", "--out", "mine")[0] == 0
@@ -286,6 +304,7 @@ BAD = {
     "work among the results": (["image", "x", "--out", "mine", "--run", "mine/work"], "one is in the other"),
     "work where results are": (["image", "x", "--out", "mine", "--run", "./mine/"], "one is in the other"),
     "nowhere": (["image", "x", "--out", ""], "--out is empty"),
+    "no run": (["image", "x", "--run", ""], "--run is empty"),
     "a run that is none": (["image", "x", "--run", "."], ".: is neither a run nor an empty folder"),
     "fewer replicas than at least": (["image", "x", "--replicas", "1", "--min-replicas", "2"], "--min-replicas 2"),
 }

@@ -133,6 +133,30 @@ def test_a_picture_that_says_nothing_or_was_changed_is_refused_in_plain_words(ma
     assert "changed.png: what it says of how it was made is damaged or was changed ('seed'" in err
 
 
+def test_a_picture_in_another_size_than_it_says_tells_its_facts_and_no_instant(make, run_command, tmp_path):
+    (file,) = make([CIRCLE], IMAGES).files
+    with Image.open(file) as image:
+        notes = PngInfo()
+        notes.add_text("ursa-ray", image.info["ursa-ray"])
+        image.resize((20, 10)).save(tmp_path / "small.png", pnginfo=notes)
+    words = "is 20x10, not the 64x48 that it says: another program changed it."
+    code, out, err = run_command("explain", f"{tmp_path / 'small.png'}@#0")
+    assert (code, out) == (2, "")
+    assert f"small.png: {words}" in err
+    code, out, _ = run_command("explain", tmp_path / "small.png", "--json")
+    assert code == 0
+    assert f"warning: the file {words}" in out and "red circle" in out
+    said = json.loads(out.splitlines()[-1])
+    assert said["misfit"].startswith(words) and said["instant"] is None
+
+
+def test_an_image_is_the_same_bytes_whichever_ffmpeg_there_is(make, monkeypatch, tmp_path):
+    first = make([CIRCLE], IMAGES, out=tmp_path / "first")
+    assert explain(first.files[0]).provenance.versions.keys() == {"ursa-ray", "torch"}
+    monkeypatch.setattr("ursa_ray.provenance.ffmpeg_version", lambda: "another")
+    assert make([CIRCLE], IMAGES, out=tmp_path / "second").hashes == first.hashes
+
+
 def test_a_run_of_single_results_has_no_film_to_ask_for(make, run_command, tmp_path):
     make([CIRCLE, SQUARE], VIDEOS)
     run = tmp_path / "run"

@@ -19,13 +19,20 @@ def local_folder(name: str, base: Path | None) -> Path | None:
     """Folder of a model on this machine; None if `name` is a hub id.
 
     Raises:
-        CheckpointError: no such folder, and not a hub id either.
+        CheckpointError: no such folder, and not a hub id either; or a folder that cannot be looked for.
     """
     if name == TINY_NAME:
         return TINY
-    folder = (base or Path()) / Path(name).expanduser()
-    if folder.is_dir():
-        return folder
+    try:
+        folder = (base or Path()) / Path(name).expanduser()
+        if folder.is_dir():
+            return folder
+    except (RuntimeError, OSError) as error:  # of the home of nobody; of a name that is too long
+        why = error.strerror if isinstance(error, OSError) else error
+        raise CheckpointError(
+            f"model {name[:60]!r}: no folder can be looked for there ({why}). "
+            "Expected tiny, a folder, or an id such as BAAI/URSA-1.7B-FSQ320."
+        ) from error
     if HUB_ID.fullmatch(name) is None or name.startswith("."):
         raise CheckpointError(
             f"model {name!r}: there is no folder {folder}, and it is not a hub id. "

@@ -69,4 +69,4 @@ def _require_places(asked: Sampling) -> None:
     require_lasting_in_a_job(asked.run)
     if asked.out is not None:
         require_lasting_in_a_job(asked.out, "--out")
-        require_apart(asked.out, asked.run)
+    require_apart(asked.out, asked.run)

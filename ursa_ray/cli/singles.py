@@ -74,7 +74,7 @@ RunChoice = Annotated[
 
 
 @dataclass(frozen=True)
-class Asked:
+class Singles:
     """What `image` and `video` ask for alike, beside their settings."""
 
     prompts: list[str] | None
@@ -121,7 +121,7 @@ def image(
             guidance=guidance,
             negative_prompt=negative_prompt,
         ),
-        Asked(prompts, prompts_file, number, seed, out, run),
+        Singles(prompts, prompts_file, number, seed, out, run),
         replicas,
         log_format,
         as_json,
@@ -187,14 +187,14 @@ def video(
             negative_prompt=negative_prompt,
             crf=crf,
         ),
-        Asked(prompts, prompts_file, number, seed, out, run, image, clip),
+        Singles(prompts, prompts_file, number, seed, out, run, image, clip),
         replicas,
         log_format,
         as_json,
     )
 
 
-def _make(settings: "Settings", asked: Asked, replicas: Replicas, log_format: LogFormatChoice, as_json: bool) -> None:
+def _make(settings: "Settings", asked: Singles, replicas: Replicas, log_format: LogFormatChoice, as_json: bool) -> None:
     from ursa_ray.sampling import make_samples, open_results, seeds_of
     from ursa_ray.summary import samples_summary
 
@@ -214,7 +214,7 @@ def _make(settings: "Settings", asked: Asked, replicas: Replicas, log_format: Lo
         say_json(samples_summary(url, done.planned, done.made))
 
 
-def _samples(asked: Asked) -> "list[Sample]":
+def _samples(asked: Singles) -> "list[Sample]":
     """One of each prompt."""
     from ursa_ray.sampling import Prompt, Sample, read_prompts
 

@@ -133,7 +133,7 @@ def evaluate(
     goes on where it was stopped.
     """
     from ursa_ray.ledger import open_store
-    from ursa_ray.sampling import RECORD, Evaluation, Settings, open_suite, read_record, sample_suite, samples_of
+    from ursa_ray.sampling import RECORD, Evaluation, Settings, read_record, sample_suite, samples_of, stale_results
 
     given = {
         "--rewritten": rewritten,
@@ -166,7 +166,7 @@ def evaluate(
         ),
         replicas,
         log_format,
-        lambda out, planned, found: open_suite(asked(planned), found),
+        lambda out, planned, found: stale_results(asked(planned), found),
         lambda planned, run, executor, listener: sample_suite(asked(planned), run, executor, listener),
     )
     say(

@@ -19,6 +19,7 @@ from ursa_ray.media.retime import nearest_frame, nearest_frames, num_retimed
 from ursa_ray.media.stills import (
     is_png,
     peek_note,
+    png_size,
     preview_webp,
     read_note,
     write_contact_sheet,
@@ -50,6 +51,7 @@ __all__ = [
     "num_before_cut",
     "num_retimed",
     "peek_note",
+    "png_size",
     "preview_webp",
     "probe",
     "read_clip_tail",

@@ -121,6 +121,19 @@ def is_png(path: Path) -> bool:
         return file.read(len(PNG)) == PNG
 
 
+def png_size(path: Path) -> tuple[int, int]:
+    """Width and height of a PNG, whose picture may be damaged.
+
+    Raises:
+        MediaError: it is none.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise MediaError(f"{path}: is no PNG ({error})") from error
+
+
 def peek_note(path: Path) -> str | None:
     """The note of a PNG whose picture may be damaged; None if it has none."""
     try:

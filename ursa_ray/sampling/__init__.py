@@ -18,7 +18,7 @@ from ursa_ray.sampling.planning import Planned, plan_samples
 from ursa_ray.sampling.prompts import Prompt, read_prompts
 from ursa_ray.sampling.record import RECORD, Evaluation, read_record
 from ursa_ray.sampling.samples import Sample, Settings, seeds_of
-from ursa_ray.sampling.suite import open_suite, sample_suite, samples_of
+from ursa_ray.sampling.suite import sample_suite, samples_of, stale_results
 
 __all__ = [
     "RECORD",
@@ -30,7 +30,6 @@ __all__ = [
     "Settings",
     "make_samples",
     "open_results",
-    "open_suite",
     "plan_samples",
     "read_prompts",
     "read_record",
@@ -40,4 +39,5 @@ __all__ = [
     "sample_suite",
     "samples_of",
     "seeds_of",
+    "stale_results",
 ]

@@ -148,6 +148,7 @@ def write_result(path: Path, film: Plan, read: Read, seed: int) -> None:
     if path.suffix == ".png":
         ((_, frame),) = cut_film(film, read)
         encoded = Encoded("png", film.width, film.height, film.fps, film.num_frames)
-        write_still(path, frame, film.title, Provenance(film, (0,), encoded, versions(), seed).to_comment())
+        made = Provenance(film, (0,), encoded, versions(is_film=False), seed)
+        write_still(path, frame, film.title, made.to_comment())
     else:
         write_planned_film(path, film, read, seed)

@@ -43,19 +43,23 @@ def open_results(out: str | Path) -> Store:
         raise OptionError(f"{store.url}: cannot be written ({error.strerror}). Give another folder.") from error
 
 
-def require_apart(out: str, run: str) -> None:
+def require_apart(out: str | None, run: str) -> None:
     """See that results and work do not lie among each other, nor among the work of others.
+
+    `out` is None where results are to be in the run.
 
     Raises:
         OptionError: they would, or there is no place.
     """
     for option, place in (("--out", out), ("--run", run)):
-        if not place:
+        if place == "":
             raise OptionError(f"{option} is empty, expected a folder or s3://bucket/prefix.")
-    results, work = (PurePosixPath(open_store(place).anywhere) for place in (out, run))
-    if results.is_relative_to(work) or work.is_relative_to(results):
-        raise OptionError(f"--out {out} and --run {run}: one is in the other. Give two places apart.")
-    _require_no_run("--out", [results, *results.parents])
+    work = PurePosixPath(open_store(run).anywhere)
+    if out is not None:
+        results = PurePosixPath(open_store(out).anywhere)
+        if results.is_relative_to(work) or work.is_relative_to(results):
+            raise OptionError(f"--out {out} and --run {run}: one is in the other. Give two places apart.")
+        _require_no_run("--out", [results, *results.parents])
     _require_no_run("--run", work.parents)
 
 

@@ -59,7 +59,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Asked(Source):
+class PromptSource(Source):
     """A storyboard that nobody wrote: each prompt comes from somewhere, all else are options."""
 
     file: str = field(default="prompts", compare=False)
@@ -164,7 +164,7 @@ def _storyboard(samples: Mapping[str, Sample], settings: Settings, checkpoint: C
     if settings.kind == "image":
         raw["segment"] = {"frames": 1}
     prompts = tuple(sample.where or f"prompt {number}" for number, sample in enumerate(samples.values(), 1))
-    source = Asked(places=dict(_places(raw)), prompts=prompts)
+    source = PromptSource(places=dict(_places(raw)), prompts=prompts)
     try:
         return Storyboard.model_validate(raw, context=source)
     except ValidationError as error:

@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from ursa_ray import __version__
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger import Run, open_store
@@ -16,6 +18,21 @@ from ursa_ray.sampling.samples import Settings
 from ursa_ray.suites import Suite
 
 RECORD = "evaluation.json"
+
+
+class RecordedFile(BaseModel, strict=True, extra="allow"):
+    sha256: str
+
+
+class Record(BaseModel, strict=True, extra="allow"):
+    """What of a record is read again, to tell whether results are those that are asked for now."""
+
+    suite: str
+    out: str
+    files: dict[str, RecordedFile]
+    settings: dict[str, Any]
+    first_seed: int
+    weights_sha256: str
 
 
 @dataclass(frozen=True)
@@ -83,12 +100,12 @@ class Evaluation:
 
 
 def read_record(run: Run) -> dict[str, Any] | None:
-    """What was sampled last in a run; None if that is not known."""
+    """What was sampled last in a run; None if that is not known, or is in another form than ours."""
     if not run.store.exists(RECORD):
         return None
     try:
-        return json.loads(run.store.read(RECORD))
-    except ValueError:
+        return Record.model_validate_json(run.store.read(RECORD)).model_dump()
+    except ValidationError:
         return None
 
 
@@ -99,7 +116,9 @@ def write_record(run: Run, record: dict[str, Any]) -> None:
 def differences(before: dict[str, Any], record: dict[str, Any]) -> list[str]:
     """Why the results of one record cannot be among those of another: `steps was 16, is 15`."""
     was, now = _deciding(before), _deciding(record)
-    return [f"{name} was {was.get(name)!r}, is {now[name]!r}" for name in now if now[name] != was.get(name)]
+    return [
+        f"{name} was {was.get(name)!r}, is {now.get(name)!r}" for name in was | now if now.get(name) != was.get(name)
+    ]
 
 
 def _deciding(record: dict[str, Any]) -> dict[str, Any]:

@@ -39,16 +39,14 @@ def sample_suite(asked: Evaluation, run: Run, executor: Executor, listener: List
     in the run says from the beginning what is sampled, and in the end that all of it is.
 
     Raises:
-        Those of `open_suite` and `make_samples`.
+        Those of `stale_results` and `make_samples`.
     """
     require_no_film(run)
     store, suite, planned = open_results(asked.out), asked.suite, asked.planned
 
     def begin() -> None:
-        open_suite(asked, run)  # others may have worked here until now
-        if _why_others(asked, run):
-            for path in _results_in(store, suite):
-                store.remove(path)
+        for path in stale_results(asked, run):  # others may have worked here until now
+            store.remove(path)
         write_record(run, asked.record)
         for path, text in suite.notes.items():
             if not store.exists(path) or store.read(path) != text.encode():
@@ -63,13 +61,14 @@ def sample_suite(asked: Evaluation, run: Run, executor: Executor, listener: List
     return made
 
 
-def open_suite(asked: Evaluation, run: Run | None) -> Store:
-    """Where a suite's results are to be, which holds no others: its scorer would read them, too.
+def stale_results(asked: Evaluation, run: Run | None) -> list[str]:
+    """Results that are not of what is asked for now and are to be removed first: the scorer would read them, too.
 
     `run` is where the work is, None if nothing is there yet.
 
     Raises:
-        OptionError: it holds others, of this suite or another, or there can be none.
+        OptionError: such are there and may not be removed, or others that nothing takes the place of; or there can be
+            none.
     """
     _require_squares(asked)
     store, known = open_results(asked.out), {result.path for result in asked.suite.results}
@@ -81,12 +80,13 @@ def open_suite(asked: Evaluation, run: Run | None) -> Store:
             f"{asked.out}: holds {', '.join(others[:MAX_NAMED])}{more}, which is not asked for now, and "
             f"{asked.suite.name}'s scorer would read it. Remove it, or give another --out."
         )
-    if there and not asked.overwrite and (why := _why_others(asked, run)):
+    why = _why_others(asked, run) if there else ""
+    if why and not asked.overwrite:
         raise OptionError(
             f"{asked.out}: holds {len(there)} results that are not of what is asked for now ({why}), and they would be "
             "mixed. Give the same as before, another --out, or --overwrite to remove them first."
         )
-    return store
+    return there if why else []
 
 
 def _why_others(asked: Evaluation, run: Run | None) -> str:

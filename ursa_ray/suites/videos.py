@@ -37,7 +37,7 @@ FLICKER, NUM_FLICKER = "temporal_flickering", 25
 
 
 @dataclass(frozen=True)
-class Asked:
+class VideoPrompt:
     """One prompt: `name` is how the scorer spells it, `text` what clips are made of, `where` that is from."""
 
     name: str
@@ -69,7 +69,7 @@ def read_vbench(
     elif dimensions:
         raise OptionError(f"{prompts}: tells no dimensions. Give VBench_full_info.json.")
     else:
-        asked = [Asked(file_name(line, where), line, where) for line, where in _lines(prompts)]
+        asked = [VideoPrompt(file_name(line, where), line, where) for line, where in _lines(prompts)]
     files = {"prompts": prompts}
     if rewritten is not None:
         files["rewritten"] = rewritten
@@ -98,11 +98,11 @@ def read_vbench_i2v(
     return suite
 
 
-def _entries(path: Path, wanted: dict[str, type]) -> Iterator[tuple[Asked, dict[str, Any]]]:
+def _entries(path: Path, wanted: dict[str, type]) -> Iterator[tuple[VideoPrompt, dict[str, Any]]]:
     for number, entry in enumerate(read_objects(path, {"prompt_en": str, "dimension": list} | wanted)):
         where = f"{path}: entry {number}"
         name = file_name(entry["prompt_en"], where)
-        yield Asked(name, name, where, tuple(map(str, entry["dimension"]))), entry
+        yield VideoPrompt(name, name, where, tuple(map(str, entry["dimension"]))), entry
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -113,7 +113,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
         yield line, where
 
 
-def _rewritten_by_line(asked: Sequence[Asked], path: Path, prompts: Path) -> list[Asked]:
+def _rewritten_by_line(asked: Sequence[VideoPrompt], path: Path, prompts: Path) -> list[VideoPrompt]:
     texts = list(_lines(path))
     if len(texts) != len(asked):
         raise OptionError(f"{path}: has {len(texts)} prompts, expected the {len(asked)} of {prompts}.")
@@ -128,7 +128,7 @@ def _rewritten_by_line(asked: Sequence[Asked], path: Path, prompts: Path) -> lis
     return rewritten
 
 
-def _rewritten_by_text(asked: Sequence[Asked], folder: Path) -> list[Asked]:
+def _rewritten_by_text(asked: Sequence[VideoPrompt], folder: Path) -> list[VideoPrompt]:
     texts: dict[str, tuple[str, str]] = {}
     for longer in sorted(folder.glob(f"*{LONGER}")):
         short = longer.with_name(f"{longer.name.removesuffix(LONGER)}.txt")
@@ -153,7 +153,7 @@ def _share_a_word(prompt: str, rewritten: str) -> bool:
 def _suite(
     name: str,
     preset: Preset,
-    asked: Sequence[Asked],
+    asked: Sequence[VideoPrompt],
     files: dict[str, Path],
     scorers: tuple[str, ...],
     dimensions: Sequence[str],
@@ -163,7 +163,7 @@ def _suite(
     known = {dimension for one in asked for dimension in one.dimensions}
     if unknown := [dimension for dimension in dimensions if dimension not in known]:
         raise OptionError(f"{files['prompts']}: has no dimension {unknown[0]!r}. It has: {', '.join(sorted(known))}.")
-    chosen: dict[str, Asked] = {}
+    chosen: dict[str, VideoPrompt] = {}
     for one in asked:
         if not dimensions or set(dimensions) & set(one.dimensions):
             before = chosen.get(one.name, one)
