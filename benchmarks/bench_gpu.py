@@ -43,6 +43,8 @@ from gpu_process import ANSWER_S, HERE, Side, missing  # noqa: E402
 from gpu_record import Budget, Record, RowError  # noqa: E402
 from gpu_sizes import SIZES, Size  # noqa: E402
 
+from ursa_ray.model.sampling import NUM_SHARES, NUM_SHARES_ON_CPU  # noqa: E402
+
 # How our side computes, beside the attention kernel: plainly, with all that there is, and with less of it. Where one is
 # not to be had, its row says so.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -58,8 +60,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 LOAD_S, COMPILE_S, BUILD_S, SLOW_FLOPS_PER_S = 15, 40, 0.5, 350e12
 ROUNDS, NUM_ROWS = 3, 64
 
-# Kinds of steps in a segment, as our side counts them at most, and steps that stand for all.
-NUM_KINDS, NUM_SPREAD = 17, 8
+# Kinds of steps in a segment at most, by their shares of tokens that may jump, and the last, which has one branch; and
+# steps that stand for all.
+NUM_KINDS, NUM_SPREAD = {"cpu": NUM_SHARES_ON_CPU + 1, "cuda": NUM_SHARES + 1}, 8
 
 
 class Bench:
@@ -185,7 +188,8 @@ class Bench:
             self.row(name, loading_s + estimate_s, measure, size=size.name, side=side, variant=how, **options)
 
         self.sides["ours"].close()  # so that its segment is the first one of a process
-        whole_s = (size.num_steps + NUM_KINDS) * step_s + NUM_KINDS * BUILD_S
+        num_kinds = NUM_KINDS[self.given.device]
+        whole_s = (size.num_steps + num_kinds) * step_s + num_kinds * BUILD_S
         whole = self.budget.left_s > 1.1 * whole_s + start_s(variant)
         row("segment", "ours", whole_s if whole else NUM_SPREAD * (2 * step_s + BUILD_S), whole=whole)
         for side in self.sides:

@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from threading import Timer
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from tests.processes import listeners_below
 from ursa_ray.errors import OptionError, ReplicaError
 from ursa_ray.model import Devices, Ursa, check_devices, group
 from ursa_ray.model.crew import GIVE_UP_AFTER_S, Crew
+from ursa_ray.model.follower import _follow
 from ursa_ray.model.group import ON_ERRORS, Group
 
 GRID = (3, 4, 5)
@@ -225,6 +228,63 @@ def test_a_device_that_dies_before_it_meets_the_others_is_named(alone, monkeypat
     monkeypatch.setattr("ursa_ray.model.group.MEET_WITHIN", timedelta(seconds=1))
     with pytest.raises(ReplicaError, match=r"device 2 of 2 \(cpu\): its process ended with exit code -9"):
         Crew(alone.transformer, alone.checkpoint, Devices(CPU, 2))
+
+
+def follow_late(orders, pipe):
+    """As a process of its own: the last loads for longer than the others would wait for it where they meet."""
+    group.MEET_WITHIN = timedelta(seconds=1.5)
+    if orders.rank == 2:
+        time.sleep(5)
+    _follow(orders, pipe)
+
+
+def test_a_device_that_loads_for_longer_than_others_wait_at_their_meeting_is_waited_for(alone, monkeypatch):
+    monkeypatch.setattr("ursa_ray.model.follower._follow", follow_late)
+    crew = Crew(alone.transformer, alone.checkpoint, Devices(CPU, 3))
+    prompts, codes = random_input(alone.transformer, 1, 8)
+    assert crew.rows(prompts, codes, GRID).isfinite().all()
+    crew.close()
+
+
+def lack_memory(*_):
+    raise RuntimeError("out of memory")
+
+
+def follow_or_fail(orders, pipe):
+    """As a process of its own: the last does not load, while the one before it takes its time."""
+    if orders.rank == 1:
+        time.sleep(60)
+    with patch("ursa_ray.model.follower.load_transformer", lack_memory):
+        _follow(orders, pipe)
+
+
+def test_a_device_that_ends_while_others_load_is_told_in_its_own_words_without_a_wait_for_them(alone, monkeypatch):
+    monkeypatch.setattr("ursa_ray.model.follower._follow", follow_or_fail)
+    started = time.monotonic()
+    with pytest.raises(ReplicaError, match=r"^device 3 of 3 \(cpu\): RuntimeError: out of memory\.$"):
+        Crew(alone.transformer, alone.checkpoint, Devices(CPU, 3))
+    assert time.monotonic() - started < 50
+
+
+def test_a_leader_is_the_first_to_miss_a_device_so_that_others_have_no_news(tmp_path, monkeypatch):
+    monkeypatch.setattr("ursa_ray.model.group.MEET_WITHIN", timedelta(seconds=0.5))
+    with ThreadPoolExecutor() as pool:
+        other = pool.submit(Group.join, tmp_path, 1, 3, CPU)
+        with pytest.raises(ReplicaError, match="another of 3 devices did not answer"):
+            Group.join(tmp_path, 0, 3, CPU)
+        assert not other.done()
+        assert isinstance(other.exception(timeout=10), ReplicaError)
+
+
+def missing(*_):
+    """As torch's store says it of a folder that is not there, after 5 minutes."""
+    raise group.DIST.DistStoreError("No such file or directory")
+
+
+def test_a_meeting_that_has_lost_its_folder_is_lost_with_an_error_of_ours(tmp_path, monkeypatch):
+    monkeypatch.setattr(group.DIST, "FileStore", missing)
+    with pytest.raises(ReplicaError, match="did not answer: No such file or directory"):
+        Group.join(tmp_path, 0, 2, CPU)
 
 
 def test_a_device_that_cannot_load_the_model_is_named(random_checkpoint, monkeypatch, alone):

@@ -13,7 +13,7 @@ import torch
 from tests.model.statistics import exact_step, goodness_of_fit, metric_rates
 from ursa_ray.errors import OptionError
 from ursa_ray.model import Ursa
-from ursa_ray.model.draws import TorchDraws, choose_draws
+from ursa_ray.model.draws import TorchDraws, choose_draws, invert
 from ursa_ray.model.fsq import FiniteScalarQuantizer
 from ursa_ray.model.guidance import Denoiser
 from ursa_ray.model.path import MetricPath, MixturePath, time_grid
@@ -251,6 +251,12 @@ def test_rows_without_any_weight_give_a_code_that_there_is():
     for uniform in (0.0, 0.5, 1 - 2**-52):
         codes = rates.draw(rows, torch.full((3,), uniform, dtype=torch.float64, device=DEVICE))
         assert ((codes >= 0) & (codes < draws.path.num_codes)).all()
+
+
+@pytest.mark.parametrize("uniform", [0.0, 0.5, 1 - 2**-52])
+def test_a_row_without_any_weight_is_drawn_in_its_first_place_which_also_the_shortest_group_has(uniform):
+    found, rest = invert(torch.zeros(1, 256), torch.tensor([uniform], dtype=torch.float64))
+    assert (found.item(), rest.item()) == (0, 0.0)
 
 
 def test_memory_for_a_row_does_not_grow_with_single_codes():

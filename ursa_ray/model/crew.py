@@ -53,8 +53,8 @@ class Crew:
         ]
         self._end = weakref.finalize(self, _end, self._followers, self._threads, folder)
         try:
-            for follower in self._followers:
-                if (news := follower.news()) is not None:
+            for _ in self._followers:
+                if (news := _next_news(self._followers)) is not None:
                     raise ReplicaError(f"{news}.")
             group = self._meet(folder)
             if devices.first.type == "cpu":
@@ -94,6 +94,8 @@ class Crew:
         self._end()
 
     def _meet(self, folder: Path) -> Group:
+        for follower in self._followers:
+            follower.send(None)
         try:
             return Group.join(folder, LEADER, self.devices.number, self.devices[LEADER])
         except ReplicaError as error:
@@ -137,9 +139,14 @@ def _begin(function: Callable[..., None], *arguments: object) -> Thread:
 
 def _watch(followers: Sequence[Follower], group: Group, lost: list[str]) -> None:
     """Wait until a follower is gone, and end what waits for it: a GPU would wait for ever."""
-    (first, *_) = wait([follower.pipe for follower in followers])
-    lost.extend(follower.news() or "" for follower in followers if follower.pipe is first)
+    lost.append(_next_news(followers) or "")
     group.abort()
+
+
+def _next_news(followers: Sequence[Follower]) -> str | None:
+    """Wait until any of them has news."""
+    (first, *_) = wait([follower.pipe for follower in followers])
+    return next(follower.news() for follower in followers if follower.pipe is first)
 
 
 def _end(followers: Sequence[Follower], threads: Sequence[Thread], folder: Path) -> None:

@@ -1,7 +1,8 @@
 """A process that works on what its leader works on, on a device of its own.
 
-It has the transformer alone, gets tasks through a pipe and keeps nothing between them. It ends when its pipe does,
-which is when its leader ends, however that happens: a thread waits for that even while the device is at work.
+It has the transformer alone. Through a pipe it is told to meet the others, once all have loaded, and gets tasks; it
+keeps nothing between them. It ends when its pipe does, which is when its leader ends, however that happens: a thread
+waits for that even while the device is at work.
 """
 
 import os
@@ -56,8 +57,8 @@ class Follower:
             process.start()
         return cls(process, here)
 
-    def send(self, task: Task) -> None:
-        """Wait until it is taken, or the process has ended, which is news."""
+    def send(self, task: Task | None) -> None:
+        """Wait until it is taken, or the process has ended, which is news. None first: meet the others."""
         with suppress(OSError):
             self.pipe.send(task)
 
@@ -83,14 +84,16 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 def _follow(orders: Orders, pipe: Any) -> None:
-    tasks: SimpleQueue[Task] = SimpleQueue()
-    Thread(target=_listen, args=(pipe, tasks, orders.folder), daemon=True).start()
+    tasks: SimpleQueue[Any] = SimpleQueue()
+    listener = Thread(target=_listen, args=(pipe, tasks, orders.folder), daemon=True)
+    listener.start()
     try:
         torch.set_num_threads(orders.num_threads)
         device = orders.devices[orders.rank]
         transformer = load_transformer(orders.checkpoint, device, orders.dtype)
         transformer.compute_with(orders.backends)
         pipe.send(None)
+        tasks.get()  # the others have loaded, too
         group = Group.join(orders.folder, orders.rank, orders.devices.number, device)
         member = Member(transformer, group, orders.devices.splits_guidance)
         while True:
@@ -98,18 +101,15 @@ def _follow(orders: Orders, pipe: Any) -> None:
     except Exception as error:
         with suppress(OSError):
             pipe.send(f"{type(error).__name__}: {error}")
-        _leave(orders.folder, 1)
+            os._exit(1)  # whatever other threads wait for; the leader still needs the folder
+        listener.join()  # the leader is gone
 
 
-def _listen(pipe: Any, tasks: "SimpleQueue[Task]", folder: Path) -> None:
+def _listen(pipe: Any, tasks: "SimpleQueue[Any]", folder: Path) -> None:
+    """End at once with the pipe, whatever other threads wait for."""
     try:
         while True:
             tasks.put(pipe.recv())
-    finally:  # the pipe has ended
-        _leave(folder, 0)
-
-
-def _leave(folder: Path, code: int) -> None:
-    """End at once, whatever other threads wait for; without one member there is no crew."""
-    shutil.rmtree(folder, ignore_errors=True)
-    os._exit(code)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(0)

@@ -25,7 +25,7 @@ LEADER = 0
 # Members wait for each other for as long as the slower one takes for its part of a step.
 TIMEOUT = timedelta(minutes=10)
 
-# They have loaded their weights before they meet.
+# They meet when all have loaded their weights.
 MEET_WITHIN = timedelta(minutes=1)
 
 # What NCCL's groups do on errors, as torch reads it.
@@ -49,10 +49,11 @@ class Group:
         """Meet the others, who come to the same new, private folder; gloo needs it until then, NCCL to the end."""
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        store = DIST.FileStore(str(folder / "meeting"), size)
-        store.set_timeout(MEET_WITHIN)
         here = [f"member {each}" for each in range(size)]
         with _answering(f"another of {size} devices"):
+            store = DIST.FileStore(str(folder / "meeting"), size)
+            # The leader is the first to give up, so that whoever has news by then is the one to blame.
+            store.set_timeout(MEET_WITHIN if rank == LEADER else 2 * MEET_WITHIN)
             store.set(here[rank], "")
             store.wait(here)  # NCCL waits for ever for one that is gone, but connects only in its first operation
             group = cls(rank, size, (_nccl if device.type == "cuda" else _gloo)(store, rank, size))
@@ -93,7 +94,7 @@ def _gloo(store: Any, rank: int, size: int) -> Any:
     options = DIST.ProcessGroupGloo._Options()
     # Else it listens at the address of the host's name, for everybody.
     options._devices = [DIST.ProcessGroupGloo.create_device(hostname="127.0.0.1")]
-    options._timeout = MEET_WITHIN
+    options._timeout = store.timeout
     backend = DIST.ProcessGroupGloo(store, rank, size, options)
     backend.set_timeout(TIMEOUT)
     return backend

@@ -45,7 +45,8 @@ MAX_BLOCK_ON_CPU, MAX_BLOCK = 2**22, 2**26
 
 # Tokens that may jump are counted in shares of all. On a CPU oneDNN keeps code for every number of rows that it has
 # met: with any number of them 80 MB more in memory for every 50 steps. On a GPU cuDNN plans attention anew for every
-# number, 0.4 s each as told of Blackwell, not measured here; a share more is less than a quarter of the last layer.
+# number, 0.4 s each as told of Blackwell, not measured here; a share more is at most a quarter of the last layer and of
+# the head, 8 TFLOP by count (6 and 2) of a step's 706.
 NUM_SHARES_ON_CPU, NUM_SHARES = 16, 4
 
 # Streams of random numbers under one seed; step k draws from stream FIRST_STEP + k.
