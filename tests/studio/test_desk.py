@@ -40,7 +40,7 @@ def new_desk(tmp_path):
 
     yield make
     for desk in made:  # renders outlive their studio
-        for children in (desk._children, desk.samples._children):
+        for children in (desk._children, *desk.samples._children.values()):
             for process in children._processes.values():
                 process.kill()
                 process.wait()
@@ -173,6 +173,8 @@ def test_of_a_picture_that_lacks_it_is_said_which_upload_is_meant(desk, tmp_path
     assert found.text.endswith("no file stills/sunset.png. Uploaded: sunset.png; write image: sunset.png.")
     (found,) = desk.check("film", FROM_IMAGE).problems
     assert found.text.endswith("no file title.png. Uploaded: sunset.png. Name one of them, or upload title.png.")
+    (found,) = desk.check("film", FROM_IMAGE.replace("image: title.png", "video: Sunset.PNG")).problems
+    assert found.text.endswith("no file Sunset.PNG. Uploaded: sunset.png; write video: sunset.png.")
 
 
 def test_single_results_of_the_command_line_are_no_films(desk, tmp_path, run_command):
@@ -309,6 +311,42 @@ def test_single_results_are_made_and_their_mistakes_told(desk):
     wrong = desk.samples.make("image", Asked("a circle", steps="many"))
     wait_for(lambda: "Invalid value for '--steps'" in desk.samples.look("image", wrong).view.complaint)
     assert [name for _, name in desk.samples.made("image")] == [name]
+
+
+def test_what_is_being_made_is_refused_by_its_own_name_and_keeps_its_place_in_the_list(desk):
+    first = desk.samples.make("image", Asked("first", steps="900"))
+    time.sleep(0.02)  # as the list tells them apart
+    second = desk.samples.make("image", Asked("second", steps="900"))
+    listed = desk.samples.made("image")
+    assert [name for _, name in listed] == [second, first]
+    with pytest.raises(OptionError, match=f"^{first}: is being rendered already"):
+        desk.samples.make("image", Asked("first", steps="900"))
+    with pytest.raises(OptionError, match=f"^{first}: is being rendered already"):
+        desk.samples.resume("image", first)
+    with pytest.raises(OptionError, match=r"^unknown: nobody renders it any more"):
+        desk.samples.cancel("image", "unknown")
+    assert desk.samples.made("image") == listed
+
+
+@pytest.mark.parametrize(
+    "said", ['{"prompt": 5}', '{"prompt": "a", "steps": 4}', '{"prompt": "a", "number": true}', "[]", "{}", "5"]
+)
+def test_one_of_the_list_that_is_damaged_takes_no_other_with_it(desk, tmp_path, said):
+    folder = tmp_path / "runs" / ".studio" / "samples" / "image"
+    for name, text in (("whole", '{"prompt": "a red circle"}'), ("damaged", said)):
+        write(folder, text, f"{name}.json")
+        write(folder / name, "{}", "FORMAT.json")
+    assert [name for _, name in desk.samples.made("image")] == ["whole"]
+    with pytest.raises(OptionError, match=r"^damaged: what was asked for is damaged"):
+        desk.samples.resume("image", "damaged")
+
+
+@pytest.mark.parametrize("motion", [9, 9.0, 2.5, None])
+@pytest.mark.parametrize("text", ["", None])  # a field that was not touched has none
+def test_what_was_asked_for_is_read_as_it_was_written(tmp_path, motion, text):
+    asked = Asked("a", text, "tiny", text, None, 0, text, text, text, motion, None, "00/a.png")
+    asked.keep(tmp_path / "asked.json")
+    assert Asked.read(tmp_path / "asked.json").name == asked.name  # which the run has, that is gone on with
 
 
 def test_a_video_that_was_cancelled_is_gone_on_with_by_a_studio_that_is_started_again(new_desk, tmp_path):

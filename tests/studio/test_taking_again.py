@@ -2,6 +2,10 @@
 
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import chain, combinations
+from pathlib import Path
 
 import gradio as gr
 import pytest
@@ -9,7 +13,7 @@ import pytest
 from tests.storyboards import TWO_SHOTS, write
 from ursa_ray.errors import OptionError
 from ursa_ray.files import file_sha256
-from ursa_ray.ledger import Run, preview_name
+from ursa_ray.ledger import FILM, Run, preview_name
 from ursa_ray.plan import with_takes
 from ursa_ray.studio.answers import NO_FILM, Answers
 from ursa_ray.studio.checking import Again
@@ -131,6 +135,77 @@ def test_a_film_that_another_has_taken_the_place_of_is_not_told_as_the_one_befor
     assert now.plays is Plays.BEGINNING
 
 
+def join_again(run, film):
+    """Put a film of these bytes in the place of the run's, and commit it, as a render does."""
+    path = write(Path(run.url), film, FILM)
+    run.commit(replace(run.last_film, media_sha256=file_sha256(path)))
+    return run.last_film.media_sha256
+
+
+def test_a_film_that_is_joined_again_to_the_same_bytes_is_there_again(run, tmp_path):
+    pictures, film = Pictures(tmp_path / "made"), Path(run.url) / FILM
+    whole, sha256 = film.read_bytes(), run.last_film.media_sha256
+    write(film.parent, "a film that is not committed yet", FILM)
+    assert pictures.film(run, sha256) is None
+    film.write_bytes(whole)
+    run.commit(replace(run.last_film))
+    assert pictures.film(run, sha256).read_bytes() == whole
+    other = join_again(run, "other")
+    assert pictures.film(run, other).read_text() == "other"
+
+
+def test_a_film_that_was_damaged_while_it_was_shown_is_shown_whole_when_it_is_joined_again(run, tmp_path):
+    pictures, film = Pictures(tmp_path / "made"), Path(run.url) / FILM
+    whole, sha256 = film.read_bytes(), run.last_film.media_sha256
+    assert pictures.film(run, sha256).exists()
+    film.write_bytes(whole[:1000])  # in place: what is shown is the same file
+    film.unlink()
+    film.write_bytes(whole)
+    run.commit(replace(run.last_film))
+    assert pictures.film(run, sha256).read_bytes() == whole
+
+
+def test_another_film_that_lies_there_is_not_read_again_by_every_look(run, tmp_path):
+    pictures = Pictures(tmp_path / "made")
+    write(Path(run.url), "another", FILM)
+    assert pictures.film(run, run.last_film.media_sha256) is None
+    (Path(run.url) / FILM).unlink()
+    assert pictures.film(run, run.last_film.media_sha256) is None
+
+
+def test_a_film_that_is_joined_while_the_one_before_is_hashed_is_not_taken_for_it(run, tmp_path, monkeypatch):
+    film, sha256 = Path(run.url) / FILM, run.last_film.media_sha256
+
+    def hashed_before_the_next(path):
+        found = file_sha256(path)
+        write(tmp_path, "the next film", FILM).replace(film)
+        return found
+
+    monkeypatch.setattr("ursa_ray.studio.pictures.file_sha256", hashed_before_the_next)
+    shown = Pictures(tmp_path / "made").film(run, sha256)
+    assert film.read_text() == "the next film"
+    assert file_sha256(shown) == sha256
+    assert list((tmp_path / "made").iterdir()) == [shown]
+
+
+def test_of_films_that_others_have_replaced_the_last_16_are_kept_and_the_one_that_is_shown(run, tmp_path):
+    pictures = Pictures(tmp_path / "made")
+    shown = [pictures.film(run, join_again(run, f"film {number}")) for number in range(19)]
+    named = pictures.named(shown[-1], "film.mp4")
+    assert [path.exists() for path in shown] == [False, False] + [True] * 17
+    first = pictures.film(run, join_again(run, "film 0"))
+    assert first == shown[0] and first.read_text() == "film 0" and named.exists()
+
+
+def test_a_film_of_two_runs_is_there_for_one_after_the_other_has_replaced_it(run, tmp_path):
+    shutil.copytree(run.url, tmp_path / "other")
+    pictures, other, sha256 = Pictures(tmp_path / "made"), Run.open(tmp_path / "other"), run.last_film.media_sha256
+    assert pictures.film(run, sha256) == pictures.film(other, sha256)
+    for number in range(18):
+        pictures.film(other, join_again(other, f"film {number}"))
+    assert file_sha256(pictures.film(run, sha256)) == sha256
+
+
 def test_the_pace_of_a_run_is_known_after_a_change_that_touches_all_of_it(desk, run):
     assert desk.check("film", OTHER_SEED).difference.num_new == 4
     assert desk.check("film", OTHER_SEED).is_measured
@@ -205,3 +280,17 @@ def test_what_was_made_for_browsers_long_ago_is_removed_and_made_again_when_it_i
     assert not made[0].exists() and not named.exists()
     assert all(path.exists() for path in (*made[1:], *films))
     assert pictures.tokens(run, plan, sets[0]) == made[0] and made[0].exists()
+
+
+def test_two_pages_that_ask_at_once_do_not_remove_what_is_old_twice(run, tmp_path, monkeypatch):
+    pictures, plan = Pictures(tmp_path / "made"), run.plan()
+    keys = [segment.key for segment in plan.segments]
+    sets = list(chain.from_iterable(combinations(keys, number) for number in range(1, 5)))
+    for committed in sets[:-2]:
+        path = pictures.tokens(run, plan, committed)
+        for number in range(50):  # removing one takes long enough for another page to come between
+            pictures.named(path, f"{number}.npz")
+    monkeypatch.setattr("ursa_ray.studio.pictures.MAX_KEPT", 2)
+    with ThreadPoolExecutor(2) as pages:
+        made = list(pages.map(lambda committed: pictures.tokens(run, plan, committed), sets[-2:]))
+    assert sorted((tmp_path / "made").iterdir()) == sorted(made)

@@ -5,13 +5,16 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
+
+from pydantic import ConfigDict, TypeAdapter
 
 from ursa_ray.errors import OptionError
 from ursa_ray.files import published
 from ursa_ray.studio.boards import PICTURES
 
 Kind = Literal["image", "video"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")  # tabs and new lines may be in a prompt
 MAX_WORDS_CHARS = 40  # of a prompt, in a name
@@ -26,16 +29,18 @@ class Asked:
         extend: go on for so many segments.
     """
 
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")  # for what is read
+
     prompt: str
-    negative_prompt: str = ""
+    negative_prompt: str | None = ""
     model: str = "tiny"
-    size: str = ""
+    size: str | None = ""
     number: int | None = 1
     seed: int | None = 0
-    steps: str = ""
-    guidance: str = ""
-    duration: str = ""
-    motion: float | None = None
+    steps: str | None = ""
+    guidance: str | None = ""
+    duration: str | None = ""
+    motion: int | float | None = None  # 9 is not read as 9.0: it is part of the name
     extend: int | None = None
     start: str | None = None
 
@@ -65,9 +70,11 @@ class Asked:
         words = re.sub("[^a-z0-9]+", "-", self.prompt.lower()).strip("-")[:MAX_WORDS_CHARS].strip("-")
         return f"{words or 'prompt'}-{hashlib.sha256(self._json.encode()).hexdigest()[:8]}"
 
-    def write(self, path: Path) -> None:
-        with published(path) as aside:
-            aside.write_text(self._json, "utf-8")
+    def keep(self, path: Path) -> None:
+        """What is there already stays as it was begun; what is damaged is mended."""
+        if not path.exists() or path.read_bytes() != self._json.encode():
+            with published(path) as aside:
+                aside.write_text(self._json, "utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -77,10 +84,10 @@ class Asked:
             OptionError: it is not there, or damaged.
         """
         try:
-            return cls(**json.loads(path.read_text("utf-8")))
+            return TypeAdapter(cls).validate_json(path.read_bytes())
         except FileNotFoundError:
             raise OptionError(f"{path.stem}: nothing of this name was made here. Choose one of the list.") from None
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             raise OptionError(f"{path.stem}: what was asked for is damaged. Make it anew.") from error
 
     @property

@@ -26,6 +26,17 @@ PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 CLIPS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".ts"})
 STORYBOARDS = frozenset({".yaml", ".yml"})
 
+NEW = """\
+version: 1
+title: A new film
+model: tiny                       # or a hub id such as BAAI/URSA-1.7B-FSQ320
+defaults: {motion: 3.0, seed: 1}
+shots:
+  - id: first
+    prompt: a red circle moves slowly to the right over a green meadow
+    duration: 2s
+"""
+
 MAX_NAME_CHARS = 80
 MAX_FILM_CHARS = 56  # leaves room for a number
 

@@ -1,6 +1,5 @@
 """What can be done in the storyboard room, without the page: check, render, cancel, retake, look, play, take home."""
 
-import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from ursa_ray.errors import LedgerError, OptionError, StoryboardError
 from ursa_ray.plan import Plan
 from ursa_ray.storyboard import read_text
 from ursa_ray.studio.assets import bring, with_uploads
-from ursa_ray.studio.boards import NAME, Boards, Opened, film_name, require_name
+from ursa_ray.studio.boards import NAME, NEW, Boards, Opened, film_name, require_name
 from ursa_ray.studio.checking import Again, Checked, Had, check, problem
 from ursa_ray.studio.children import Children
 from ursa_ray.studio.looking import Look
@@ -21,17 +20,6 @@ from ursa_ray.studio.view import Facts, Plays, State, View, view
 
 MAX_LISTED = 12  # parts, in a message
 PRIVATE = ".studio"  # in the folder of the runs; no run can have this name
-
-NEW = """\
-version: 1
-title: A new film
-model: tiny                       # or a hub id such as BAAI/URSA-1.7B-FSQ320
-defaults: {motion: 3.0, seed: 1}
-shots:
-  - id: first
-    prompt: a red circle moves slowly to the right over a green meadow
-    duration: 2s
-"""
 
 
 @dataclass(frozen=True)
@@ -52,9 +40,8 @@ class Desk:
     def __init__(
         self, runs: Path, storyboards: Path, shown: Path, opened: str | None = None, making: Sequence[str] = ()
     ):
-        self._runs, self._storyboards = runs, storyboards
-        self._shelf = Shelf(runs)
-        self._opened = {} if opened is None else {_name_of(opened): opened}
+        self._storyboards = storyboards
+        self._shelf = Shelf(runs, opened)
         self.boards = Boards(runs / PRIVATE / "boards")
         self._children = Children(runs / PRIVATE / "logs", making)
         self._pictures = Pictures(shown)
@@ -65,13 +52,14 @@ class Desk:
 
     def films(self) -> list[str]:
         """Names of what can be opened, runs of films and storyboards; what was asked for at the start comes first."""
-        return [*self._opened, *sorted((self._shelf.films() | set(self.boards.names())) - self._opened.keys())]
+        opened = self._shelf.opened
+        return [*opened, *sorted((self._shelf.films() | set(self.boards.names())) - opened.keys())]
 
     def examples(self) -> list[str]:
         return sorted(path.stem for path in self._storyboards.glob("*.yaml") if NAME.fullmatch(path.stem))
 
     def url(self, film: str) -> str:
-        return self._opened.get(film) or str(self._runs / require_name(film))
+        return self._shelf.url(film)
 
     def open(self, film: str) -> Opened:
         """The storyboard of a film as it was left here, or as its run has kept it; an empty one if none is there."""
@@ -256,10 +244,3 @@ def _previews(plan: Plan) -> list[str]:
     """After a third and two thirds of the steps: the colours are there, and the shapes."""
     steps = min(segment.steps for segment in plan.segments)
     return [f"--preview={step}" for step in sorted({steps // 3, 2 * steps // 3}) if 1 < step < steps]
-
-
-def _name_of(url: str) -> str:
-    """A name for a run elsewhere that no run here has."""
-    last = url.rstrip("/").rpartition("/")[2].lower()
-    mark = hashlib.sha256(url.encode()).hexdigest()[:6]
-    return f"{last[:50]}-{mark}" if NAME.fullmatch(last) else f"run-{mark}"

@@ -5,11 +5,14 @@ The browser gets files of this folder alone. They are named by what they hold, s
 
 import hashlib
 import shutil
+import threading
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import NamedTuple
 
@@ -18,16 +21,16 @@ from PIL import Image
 
 from ursa_ray.files import file_sha256, published
 from ursa_ray.join import segment_frames, write_planned_film
-from ursa_ray.ledger import FILM, Run, preview_name
+from ursa_ray.ledger import FILM, Commit, Run, preview_name
 from ursa_ray.plan import Plan, PlannedShot, Segment
 
 STILL_PX = 320
 # A still takes 0.05 s for 17 frames of 64x48 and 0.3 s for 49 of 512x320; a page must not wait for more than this.
 STILLS_WITHIN_S = 0.5
 
-
-# Films so far and codes that are kept for browsers; of those that were asked for before, all can be made again.
-MAX_MADE = 16
+# Films so far, codes, and films that others have replaced, which are kept for browsers that still have them; what is
+# asked for again is made again.
+MAX_KEPT = 16
 
 
 class Preview(NamedTuple):
@@ -37,6 +40,13 @@ class Preview(NamedTuple):
     path: Path
 
 
+class FilmFound(NamedTuple):
+    """What was there when a film had been joined; None if it was another file."""
+
+    joined: Commit | None
+    path: Path | None
+
+
 class Pictures:
     """Shows things in `folder`, which is all that browsers get files of."""
 
@@ -44,8 +54,9 @@ class Pictures:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._previews: dict[str, dict[str, Preview]] = {}  # of each run, by the keys of its segments
-        self._others: set[str] = set()  # films that are gone
-        self._made: list[Path] = []
+        self._films: dict[str, FilmFound] = {}  # of each run
+        self._kept: OrderedDict[Path, None] = OrderedDict()  # what goes in time, the latest last
+        self._lock = threading.Lock()
 
     def stills(self, run: Run, plan: Plan, framed: Collection[str]) -> dict[str, Path]:
         """The middle frame of each segment whose frames are there, by key; of some only the next time."""
@@ -88,23 +99,35 @@ class Pictures:
         return path
 
     def film(self, run: Run, sha256: str) -> Path | None:
-        """The film of this hash; None if the run has another by now."""
+        """The run's last film, of this hash; None if another file has its name. It is read once each time it is joined.
+
+        Of one run by one caller at a time.
+        """
+        found = self._films.get(run.url)
+        if found is None or found.joined is not run.last_film or not (found.path is None or found.path.exists()):
+            path = self._taken(run, sha256)
+            self._films[run.url] = FilmFound(run.last_film, path)
+            if found is not None and found.path not in (None, path):
+                self._keep(found.path)
+        return self._films[run.url].path
+
+    def _taken(self, run: Run, sha256: str) -> Path | None:
+        """Hashed aside, where no film that is joined meanwhile can take its place."""
         path = self.folder / f"{sha256}.mp4"
-        if sha256 not in self._others and not path.exists():
-            with run.store.reading(FILM) as film:
-                if file_sha256(film) == sha256:
-                    _link(film, path)
-                else:
-                    self._others.add(sha256)
-        return None if sha256 in self._others else path
+        with run.store.reading(FILM) as film, TemporaryDirectory(dir=self.folder) as folder:
+            aside = Path(folder) / FILM
+            _link(film, aside)
+            if file_sha256(aside) != sha256:
+                return None
+            return aside.replace(path)
 
     def result(self, run: Run, name: str) -> Path:
         """A file that the run has made, which never changes."""
         of = hashlib.sha256(run.where(name).encode()).hexdigest()
         path = self.folder / of / Path(name).name
         if not path.exists():
-            with run.store.reading(name) as result:
-                _link(result, path)
+            with run.store.reading(name) as result, published(path) as aside:
+                _link(result, aside)
         return path
 
     def named(self, path: Path, name: str) -> Path:
@@ -125,7 +148,7 @@ class Pictures:
         path = self.folder / f"{begun.sha256}.mp4"
         if not path.exists():
             write_planned_film(path, begun, partial(segment_frames, run))
-            self._prune(path)
+        self._keep(path)
         return path
 
     def tokens(self, run: Run, plan: Plan, committed: Collection[str]) -> Path:
@@ -136,15 +159,18 @@ class Pictures:
         if not path.exists():
             with published(path) as aside:
                 np.savez_compressed(aside, allow_pickle=False, **codes)
-            self._prune(path)
+        self._keep(path)
         return path
 
-    def _prune(self, made: Path) -> None:
-        self._made.append(made)
-        for old in self._made[:-MAX_MADE]:
-            self._made.remove(old)
-            old.unlink(missing_ok=True)
-            shutil.rmtree(self.folder / old.stem, ignore_errors=True)
+    def _keep(self, path: Path) -> None:
+        """For a while: what was asked for longest ago goes first."""
+        with self._lock:
+            self._kept[path] = None
+            self._kept.move_to_end(path)
+            while len(self._kept) > MAX_KEPT:
+                old, _ = self._kept.popitem(last=False)
+                old.unlink(missing_ok=True)
+                shutil.rmtree(self.folder / old.stem, ignore_errors=True)
 
 
 def beginning(plan: Plan, num_segments: int) -> Plan:
@@ -161,11 +187,10 @@ def beginning(plan: Plan, num_segments: int) -> Plan:
 
 def _link(source: Path, path: Path) -> None:
     """Give a file that is never written to again a second name, or where that cannot be, a copy."""
-    with published(path) as aside:
-        try:
-            aside.hardlink_to(source)
-        except OSError:  # on another disk
-            shutil.copyfile(source, aside)
+    try:
+        path.hardlink_to(source)
+    except OSError:  # on another disk
+        shutil.copyfile(source, path)
 
 
 def _middle_frame(run: Run, segment: Segment) -> np.ndarray:

@@ -11,7 +11,7 @@ from ursa_ray.errors import OptionError
 from ursa_ray.files import file_sha256
 from ursa_ray.ledger import SAMPLES
 from ursa_ray.ledger.format import FORMAT_NAME
-from ursa_ray.studio.asked import Asked, Kind
+from ursa_ray.studio.asked import KINDS, Asked, Kind
 from ursa_ray.studio.boards import CLIPS, PICTURES, copy_once, plain_name, require_name, require_usable
 from ursa_ray.studio.children import Children
 from ursa_ray.studio.looking import Look
@@ -38,7 +38,7 @@ class Samples:
     def __init__(self, folder: Path, pictures: Pictures, making: Sequence[str] = ()):
         self._folder, self._pictures = folder, pictures
         self._uploads = folder / "uploads"
-        self._children = Children(folder / "logs", making)
+        self._children: dict[Kind, Children] = {kind: Children(folder / "logs" / kind, making) for kind in KINDS}
         self._looks: dict[str, Look] = {}
         self._lock = threading.Lock()
 
@@ -68,8 +68,8 @@ class Samples:
         """
         command, *arguments = asked.arguments(kind, self._uploads)
         path = self._path(kind, name := asked.name)
-        asked.write(path)
-        self._children.begin(f"{kind}-{name}", command, f"--run={path.with_suffix('')}", *arguments)
+        asked.keep(path)
+        self._children[kind].begin(name, command, f"--run={path.with_suffix('')}", *arguments)
         self._look(kind, name).expire()
         return name
 
@@ -103,7 +103,7 @@ class Samples:
     def cancel(self, kind: Kind, name: str) -> None:
         look = self._look(kind, name)
         look.expire()
-        self._children.interrupt(f"{kind}-{name}", look.facts().holder)
+        self._children[kind].interrupt(name, look.facts().holder)
         look.expire()
 
     def look(self, kind: Kind, name: str) -> Results:
@@ -127,7 +127,7 @@ class Samples:
 
     def _is_there(self, kind: Kind, name: str) -> bool:
         is_run = (self._folder / kind / name / FORMAT_NAME).exists()
-        return is_run or self._children.is_running(f"{kind}-{name}")
+        return is_run or self._children[kind].is_running(name)
 
     def _path(self, kind: Kind, name: str) -> Path:
         return self._folder / kind / f"{require_name(name)}.json"
@@ -136,7 +136,7 @@ class Samples:
         url = str(self._folder / kind / require_name(name))
         with self._lock:
             if url not in self._looks:
-                self._looks[url] = Look(url, f"{kind}-{name}", self._children)
+                self._looks[url] = Look(url, name, self._children[kind])
             return self._looks[url]
 
 
