@@ -35,9 +35,10 @@ class Ended:
 
     @property
     def is_worth_telling(self) -> bool:
-        # Within its first 0.1 to 0.3 s, before it handles signals, a process that is told to end dies of that.
-        is_death_of_it = self.was_told and self.code in (-signal.SIGINT, -signal.SIGTERM)
-        return self.code not in (0, INTERRUPTED) and not is_death_of_it
+        # Within its first 0.1 to 0.3 s, before it handles signals, a process that is told to end dies of that; Python
+        # itself, while it starts, with an exit code of 1 and the name of it.
+        died_of_it = self.code in (-signal.SIGINT, -signal.SIGTERM) or self.complaint == "KeyboardInterrupt"
+        return self.code not in (0, INTERRUPTED) and not (self.was_told and died_of_it)
 
 
 class Children:
