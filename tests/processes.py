@@ -1,14 +1,23 @@
 """Renders as users start them, in processes of their own, and what is left of them."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from uuid import uuid4
 
 SIGTERM_BIT = 1 << 14
+
+
+def kill(pids):
+    """SIGKILL to those that live still: one can end by the loss of another."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 class Process(subprocess.Popen):

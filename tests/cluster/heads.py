@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -10,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.processes import kill
 
 RAY = Path(sys.executable).parent / "ray"
 
@@ -65,6 +66,5 @@ def started_head(folder: Path, **settings: str) -> Iterator[Head]:
             yield Head(f"{at}:{dashboard}", f"127.0.0.1:{port}", f"{at}:{metrics}/metrics", environment)
         finally:
             # A head that is asked politely drains for 30 s.
-            for pid in of_session(process.pid):
-                os.kill(pid, signal.SIGKILL)
+            kill(of_session(process.pid))
     shutil.rmtree(temp, ignore_errors=True)  # what is dying may still write its logs

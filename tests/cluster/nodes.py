@@ -4,12 +4,12 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
 
 from tests.cluster.heads import RAY, free_port, of_session
+from tests.processes import kill
 
 # Of heads, nodes and drivers alike.
 SETTINGS = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
@@ -74,8 +74,7 @@ class Nodes:
 
     def stop(self) -> None:
         for group in self._groups:
-            for pid in of_session(group.pid):
-                os.kill(pid, signal.SIGKILL)
+            kill(of_session(group.pid))
             group.wait()
         for beside in self._temp.parent.glob(f"{self._temp.name}.*"):
             beside.unlink()

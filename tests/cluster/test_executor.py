@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import kill
 from tests.storyboards import TWO_CHAINS, write
 from ursa_ray.ledger import Run
 from ursa_ray.media import probe
@@ -72,8 +72,7 @@ def test_replicas_that_are_killed_are_replaced_and_cost_nothing_that_is_committe
         time.sleep(0.05)
     victims = replicas_below(process)
     assert victims
-    for victim in victims:
-        os.kill(victim, signal.SIGKILL)
+    kill(victims)
     rendered, log_lines = finish_with_log(process)
     assert "failed, trying again: its replica failed" in log_lines
     assert rendered["sha256"] == alone["sha256"]

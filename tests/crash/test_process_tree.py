@@ -1,16 +1,13 @@
 """`kill -9` of a whole `ursa-ray render`, driver and ffmpeg alike, at random instants."""
 
-import os
 import random
-import signal
 import time
 from collections import Counter
-from contextlib import suppress
 
 import pytest
 
 from tests.crash.boards import SMALL
-from tests.processes import Process
+from tests.processes import Process, kill
 from tests.storyboards import write
 from ursa_ray.ledger import Run
 from ursa_ray.ledger.log import Log
@@ -25,9 +22,7 @@ def start_render(folder):
 def kill_all(process):
     """Until nothing of it lives: what is forked between two looks dies at the second."""
     while family := process.family():
-        for pid in family:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill(family)
     process.communicate()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import Process
+from tests.processes import Process, kill
 from tests.storyboards import TWO_SHOTS, write
 
 STORYBOARDS = Path(__file__).parent.parent.parent / "storyboards"
@@ -111,6 +111,5 @@ def end_family(process):
     """Renders outlive their studio; those that a test has left end here."""
     until = time.monotonic() + 20
     while (left := process.family()) and time.monotonic() < until:
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
+        kill(left)
         time.sleep(0.1)

@@ -3,10 +3,12 @@
 import logging
 import multiprocessing
 import os
-import socket
+import sys
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import wait
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 import torch.distributed as dist
@@ -22,7 +24,8 @@ def launch(worker: Worker, config: Config) -> None:
     if config.processes == 1:
         prepared(worker, config)
     else:
-        spawn(_member, (worker, config, _free_port()), nprocs=config.processes)
+        with TemporaryDirectory(prefix="ursa-ray-train-") as folder:
+            spawn(_member, (worker, config, Path(folder) / "meeting"), nprocs=config.processes)
 
 
 def prepared(worker: Worker, config: Config) -> None:
@@ -32,16 +35,17 @@ def prepared(worker: Worker, config: Config) -> None:
     worker(config)
 
 
-def _member(rank: int, worker: Worker, config: Config, port: int) -> None:
+def _member(rank: int, worker: Worker, config: Config, meeting: Path) -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     backend = "nccl" if config.device == "cuda" else "gloo"
     if config.device == "cuda":
         torch.cuda.set_device(rank)
-    dist.init_process_group(backend, f"tcp://127.0.0.1:{port}", rank=rank, world_size=config.processes)
-    try:
-        prepared(worker, config)
-    finally:
-        dist.destroy_process_group()
+    dist.init_process_group(backend, f"file://{meeting}", rank=rank, world_size=config.processes)
+    prepared(worker, config)
+    # Python that ends in order under torch's own threads aborts, once in some 300 times.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _leave_with_parent() -> None:
@@ -50,9 +54,3 @@ def _leave_with_parent() -> None:
     assert parent is not None
     wait([parent.sentinel])
     os._exit(1)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
