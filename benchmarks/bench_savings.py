@@ -31,8 +31,9 @@ from ursa_ray.model.path import MetricPath
 
 
 def _every_row(hidden: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    def of_all(self: Denoiser, codes: torch.Tensor, t: float, scored: torch.Tensor) -> torch.Tensor:
-        return hidden(self, codes, t, torch.arange(len(codes)))[scored]
+    def of_all(self: Denoiser, codes: torch.Tensor, t: float, scored: torch.Tensor | None = None) -> torch.Tensor:
+        rows = hidden(self, codes, t)
+        return rows if scored is None else rows[scored]
 
     return of_all
 
@@ -62,7 +63,7 @@ def measure(case: Case, rounds: int, names: list[str]) -> dict[str, list[float]]
     """Milliseconds of a step, of every run without each saving."""
     with tempfile.TemporaryDirectory() as folder:
         write_case(case, Path(folder))
-        side = OurSide(json.loads((Path(folder) / "case.json").read_text()), Path(folder))
+        side = OurSide(folder)
     side.steps(list(case.steps), 0)
     runs: dict[str, list[float]] = {name: [] for name in names}
     for seed in range(rounds):
