@@ -1,6 +1,7 @@
-"""The bench of savings takes each of them away, from the code as it is now, without another result."""
+"""The bench of savings replaces what the code uses now, without another result."""
 
 from pathlib import Path
+from unittest.mock import Mock, patch
 
 import pytest
 import torch
@@ -25,12 +26,21 @@ def test_without_any_saving_the_codes_are_the_same(side):
     import bench_savings
 
     for seed in range(3):
-        codes = {}
-        for name, without in bench_savings.WITHOUT.items():
-            with without():
-                codes[name] = side.codes_after(list(STEPS), seed)
-        assert not torch.equal(codes["nothing"], side.codes)
-        assert [name for name in codes if not torch.equal(codes[name], codes["nothing"])] == []
+        expected = side.codes_after(list(STEPS), seed)
+        assert not torch.equal(expected, side.codes)
+        for name in bench_savings.WITHOUT:
+            with bench_savings.without(name):
+                assert torch.equal(side.codes_after(list(STEPS), seed), expected), name
+
+
+def test_a_step_uses_what_is_replaced_to_take_a_saving_away(side):
+    import bench_savings
+
+    for owner, attribute, _ in bench_savings.WITHOUT.values():
+        # No number, and no function that can be called: using it is an error either way.
+        unusable = Mock(side_effect=TypeError("a Mock was called"))
+        with patch.object(owner, attribute, unusable), pytest.raises(TypeError, match="Mock"):
+            side.codes_after(list(STEPS), 0)
 
 
 def test_every_saving_is_timed(side):
@@ -38,5 +48,5 @@ def test_every_saving_is_timed(side):
     from published_cases import Case
 
     case = Case("least", 256, 1, (4, 4, 4), (2, 4, 4), 3, STEPS)
-    runs = bench_savings.measure(case, 2, list(bench_savings.WITHOUT))
+    runs = bench_savings.measure(case, 2, [bench_savings.NOTHING, *bench_savings.WITHOUT])
     assert all(len(times) == 2 and min(times) > 0 for times in runs.values())

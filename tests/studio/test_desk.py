@@ -20,7 +20,7 @@ from ursa_ray.studio.answers import Answers
 from ursa_ray.studio.asked import Asked
 from ursa_ray.studio.assets import bring
 from ursa_ray.studio.checking import Again
-from ursa_ray.studio.children import Children, last_complaint, pid_here
+from ursa_ray.studio.children import Children, Ended, last_complaint, pid_here
 from ursa_ray.studio.desk import Desk
 from ursa_ray.studio.models import is_fetched_first, models
 from ursa_ray.studio.view import Phase
@@ -478,6 +478,17 @@ def test_a_process_that_is_told_to_end_is_ending_at_once_and_has_not_failed(tmp_
     children.begin("film", "plan", "--wrong")
     wait_for(lambda: not children.is_running("film"), 30)
     assert children.ended("film").is_worth_telling
+
+
+@pytest.mark.parametrize(("code", "complaint"), [(-2, ""), (-15, ""), (1, "KeyboardInterrupt")])
+def test_an_end_by_a_signal_is_told_unless_the_studio_sent_it(code, complaint):
+    assert not Ended(code, complaint, was_told=True).is_worth_telling
+    assert Ended(code, complaint, was_told=False).is_worth_telling
+
+
+@pytest.mark.parametrize(("code", "complaint"), [(-9, ""), (1, "ledger: broken"), (2, "KeyboardInterrupt")])
+def test_a_failure_after_a_cancel_is_told(code, complaint):
+    assert Ended(code, complaint, was_told=True).is_worth_telling
 
 
 def test_the_last_complaint_of_a_log_is_told(tmp_path):

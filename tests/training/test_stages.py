@@ -1,4 +1,5 @@
 import csv
+import tempfile
 
 import numpy as np
 import pytest
@@ -166,7 +167,10 @@ def test_two_processes_stay_together_and_learn_from_both(config):
     assert not torch.allclose(Remembering().module.weight, first["weight"], atol=1e-3)
 
 
-def test_a_training_of_two_processes_leaves_what_one_leaves(config):
+def test_a_training_of_two_processes_leaves_what_one_leaves(config, tmp_path, monkeypatch):
+    odd = tmp_path / "a#b?c %20"
+    odd.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(odd))  # where the processes meet
     run(changed(config, processes=2))
     assert len(list((config.output / "shards").glob("*.parquet"))) == 2
     assert newest_state(config.output / "transformer").stem == "00000006"

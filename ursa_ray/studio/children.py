@@ -37,8 +37,9 @@ class Ended:
     def is_worth_telling(self) -> bool:
         # Within its first 0.1 to 0.3 s, before it handles signals, a process that is told to end dies of that; Python
         # itself, while it starts, with an exit code of 1 and the name of it.
-        died_of_it = self.code in (-signal.SIGINT, -signal.SIGTERM) or self.complaint == "KeyboardInterrupt"
-        return self.code not in (0, INTERRUPTED) and not (self.was_told and died_of_it)
+        by_signal = self.code in (-signal.SIGINT, -signal.SIGTERM)
+        by_python = self.code == 1 and self.complaint == "KeyboardInterrupt"
+        return self.code not in (0, INTERRUPTED) and not (self.was_told and (by_signal or by_python))
 
 
 class Children:
