@@ -22,7 +22,6 @@ one alone. Both sides are on the card at once, with 45 GB by count at most, so t
 
 import argparse
 import statistics
-import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import partial
@@ -39,6 +38,7 @@ if absent:
     sys.exit(f"{sys.executable} lacks {', '.join(absent)}. Install them, or name their folders in PYTHONPATH.")
 
 import numpy as np  # noqa: E402
+from checkout import commit  # noqa: E402
 from gpu_process import ANSWER_S, HERE, Side, missing  # noqa: E402
 from gpu_record import Budget, Record, RowError  # noqa: E402
 from gpu_sizes import SIZES, Size  # noqa: E402
@@ -206,11 +206,6 @@ class Bench:
 
 def start_s(variant: str) -> float:
     return LOAD_S + (COMPILE_S if VARIANTS.get(variant, {}).get("compile") else 0)
-
-
-def commit(folder: Path) -> str:
-    asked = subprocess.run(["git", "-C", folder, "describe", "--always", "--dirty"], capture_output=True, text=True)
-    return asked.stdout.strip() or "unknown"
 
 
 def arguments() -> argparse.Namespace:

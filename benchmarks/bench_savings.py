@@ -20,7 +20,8 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from bench_vs_published import commit, machine
+from bench_vs_published import machine
+from checkout import commit
 from our_side import OurSide
 from published_cases import CASES, Case, write_case
 from torch.nn import functional as F  # noqa: N812

@@ -13,7 +13,6 @@ import argparse
 import json
 import math
 import platform
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from statistics import median
 from time import process_time
 
 import boards
+from checkout import commit
 
 from ursa_ray.forecast import num_chains
 from ursa_ray.plan.cost import H200_FLOPS_PER_S
@@ -196,9 +196,8 @@ def planning() -> list[str]:
 
 def machine() -> str:
     names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
     cpu = names[0].partition(": ")[2] if names else platform.machine()
-    return f"{len(names)} x {cpu}, Python {platform.python_version()}, commit {commit.stdout.strip()}"
+    return f"{len(names)} x {cpu}, Python {platform.python_version()}, commit {commit(Path(__file__).parent)}"
 
 
 def text(found: list[Cell], plans: list[str], where: str) -> str:

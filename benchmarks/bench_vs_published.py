@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from checkout import commit
 from published_cases import CASES, Case, write_case
 
 from ursa_ray.errors import OptionError
@@ -116,11 +117,6 @@ def machine() -> dict[str, Any]:
         "isa": torch.backends.cpu.get_cpu_capability(),
         "load": round(os.getloadavg()[0], 1),
     }
-
-
-def commit(folder: Path) -> str:
-    asked = subprocess.run(["git", "-C", folder, "describe", "--always", "--dirty"], capture_output=True, text=True)
-    return asked.stdout.strip() or "unknown"
 
 
 def main() -> None:

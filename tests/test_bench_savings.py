@@ -22,7 +22,7 @@ def side(monkeypatch, tmp_path):
     torch.set_num_threads(threads)
 
 
-def test_without_any_saving_the_codes_are_the_same(side):
+def test_without_each_saving_the_codes_are_the_same(side):
     import bench_savings
 
     for seed in range(3):
